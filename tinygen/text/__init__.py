@@ -1,0 +1,5 @@
+"""Text: tokens and corpora."""
+
+from .tokenizer import CharTokenizer
+
+__all__ = ["CharTokenizer"]
