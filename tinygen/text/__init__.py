@@ -1,6 +1,14 @@
-"""Text: tokens and corpora."""
+"""Text: tokens, corpora, and the counting baseline."""
 
 from .corpus import RandomWindows, python_docs_text, read_text, train_val_split
+from .ngram import NGram
 from .tokenizer import CharTokenizer
 
-__all__ = ["CharTokenizer", "RandomWindows", "python_docs_text", "read_text", "train_val_split"]
+__all__ = [
+    "CharTokenizer",
+    "NGram",
+    "RandomWindows",
+    "python_docs_text",
+    "read_text",
+    "train_val_split",
+]
