@@ -64,9 +64,9 @@ def save(obj: Any, path: str | os.PathLike) -> None:
     path = os.fsdecode(path)
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(obj, (), arrays)
+    description = json.dumps({"version": _VERSION, "tree": tree}, allow_nan=False)
     # "format" promises nothing; Hugging Face's transformers refuse a file whose metadata lacks it.
-    metadata = {"format": "pt", "tinygen": json.dumps({"version": _VERSION, "tree": tree})}
-    _write(arrays, metadata, path)
+    _write(arrays, {"format": "pt", "tinygen": description}, path)
 
 
 def load(path: str | os.PathLike, map_location: Any = None, *, weights_only: bool = True) -> Any:
@@ -163,8 +163,8 @@ def _add(array: np.ndarray, place: Place, arrays: dict[str, np.ndarray]) -> str:
     while name in arrays or name in ("", "__metadata__"):
         copies += 1
         name = f"{wanted}#{copies}"
-    # safetensors copies the memory as it lies: in rows, and little-endian once it knows the order.
-    arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+    # safetensors copies memory as it lies. (ascontiguousarray would give a 0-d array a dimension.)
+    arrays[name] = np.asarray(array, order="C")
     return name
 
 
