@@ -58,8 +58,11 @@ def test_the_last_part_is_for_validation():
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, float("nan")])
 def test_a_split_with_an_empty_part_is_refused(fraction):
-    with pytest.raises(ValueError, match=r"choose it between 0 and 1|cannot convert"):
+    with pytest.raises(ValueError, match="choose it between 0 and 1"):
         train_val_split(list(range(10)), fraction)
+
+
+def test_a_text_too_short_to_split_is_refused():
     with pytest.raises(ValueError, match="leaves one part empty"):
         train_val_split([1], 0.1)
 
@@ -83,7 +86,7 @@ def test_every_window_is_drawn_the_last_one_too():
     starts, counts = np.unique(x[:, 0], return_counts=True)
     np.testing.assert_array_equal(starts, np.arange(6))
     assert y.max() == 9
-    assert counts.min() > 250  # of 333 expected: eleven standard deviations of uniform would be 180
+    assert counts.min() > 250  # of 333 expected, with a standard deviation of 17
 
 
 def test_a_resumed_run_draws_the_same_batches(tmp_path):

@@ -57,11 +57,9 @@ def test_equals_the_formula(text, random):
     new = [random.randrange(vocab_size) for _ in range(12)]
     expected = [reference.p(w, tuple(new[max(0, i - order + 1) : i])) for i, w in enumerate(new)]
     np.testing.assert_allclose(np.exp(model.log_prob(new)), expected, rtol=1e-12)
-    np.testing.assert_allclose(
-        model.probs(new[:3])[new[3]],
-        reference.p(new[3], tuple(new[:3])[max(0, 3 - order + 1) :]),
-        rtol=1e-12,
-    )
+    for i, context in ((0, ()), (3, tuple(new[max(0, 4 - order) : 3]))):
+        expected = [reference.p(w, context) for w in range(vocab_size)]
+        np.testing.assert_allclose(model.probs(new[:i]), expected, rtol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

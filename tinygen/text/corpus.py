@@ -50,7 +50,7 @@ def train_val_split(ids: Any, val_fraction: float = 0.1) -> tuple[Any, Any]:
     Cut in one place, never shuffled: neighbouring windows overlap, and would leak. `ids` is
     anything that can be sliced [n]: list, ndarray, Tensor, or the text itself.
     """
-    train_size = int(len(ids) * (1 - val_fraction))
+    train_size = int(len(ids) * (1 - val_fraction)) if 0 < val_fraction < 1 else 0
     if not 0 < train_size < len(ids):
         raise ValueError(
             f"val_fraction={val_fraction} of {len(ids)} tokens leaves one part empty; choose it"

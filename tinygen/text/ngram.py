@@ -99,18 +99,18 @@ class NGram:
         levels = self._fitted()
         p = np.full(self.vocab_size, 1 / self.vocab_size)
         for n, level in enumerate(levels[: len(context) + 1], start=1):
-            number = np.int64(0)
+            number = np.zeros((), np.int64)  # of the last n - 1 ids
             for shorter, token in zip(levels, context[len(context) - (n - 1) :]):
                 number = shorter.find(number, token)
             p = level.share[level.find(number, np.arange(self.vocab_size))] + level.rest[number] * p
         return p
 
-    def sample(self, n: int, rng: np.random.Generator, context: Ids = ()) -> np.ndarray:
+    def sample(self, n: int, generator: np.random.Generator, context: Ids = ()) -> np.ndarray:
         """`n` tokens that continue `context`, drawn one after the other: int64 [n]."""
         ids = list(as_ids(context, self.vocab_size))
         for _ in range(n):
             p = self.probs(ids[-self.order :])
-            ids.append(rng.choice(self.vocab_size, p=p))
+            ids.append(generator.choice(self.vocab_size, p=p))
         return np.array(ids[len(ids) - n :], np.int64)
 
     def _fitted(self) -> list[_Level]:
