@@ -1,0 +1,21 @@
+"""Reverse-mode automatic differentiation on NumPy arrays.
+
+Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The rest follows from them.
+"""
+
+from . import methods as _methods  # noqa: F401  (fills the Tensor class)
+from .engine import backward, grad
+from .function import Function
+from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tensor import Tensor
+
+__all__ = [
+    "Function",
+    "Tensor",
+    "backward",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]

@@ -1,0 +1,23 @@
+"""There is one device, the CPU. What scripts ask and say about devices in passing is answered here."""
+
+from types import SimpleNamespace
+
+
+def check_device(device) -> None:
+    """Accept None and the CPU; refuse anything else."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise RuntimeError(
+            f"tinygen runs on the CPU only; device {device!r} is not there: use 'cpu'"
+        )
+
+
+def device(name: str = "cpu") -> str:
+    """The device of that name: the CPU."""
+    check_device(name)
+    return "cpu"
+
+
+cuda = SimpleNamespace(
+    is_available=lambda: False, device_count=lambda: 0, manual_seed_all=lambda seed: None
+)
+backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: False))

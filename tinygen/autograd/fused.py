@@ -1,0 +1,225 @@
+"""Fused ops: a composition that is hot enough for a kernel, declared together with that composition.
+
+    @Fused
+    def gelu(x, approximate="none"):        # the reference: says what the op is
+        ...
+
+    @gelu.kernel
+    def gelu_kernel(x, approximate):        # arrays in; the output and what backward needs out
+        ...
+
+    @gelu.gradient
+    def gelu_gradient(g, saved, wanted, x, approximate):    # a cotangent for each tensor argument
+        ...
+
+The kernel must equal the reference in value and gradient, and the tests hold it to that. Under
+create_graph the engine differentiates the reference instead: gradients of any order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..kernels import attention as attention_kernels
+from ..kernels import cross_entropy as cross_entropy_kernels
+from ..kernels import gelu as gelu_kernels
+from ..kernels import layer_norm as layer_norm_kernels
+from .engine import grad
+from .grad_mode import is_grad_enabled
+from .ops.elementwise import clone, eq, erf, exp, sqrt, tanh, where
+from .ops.index import gather
+from .ops.linalg import matmul
+from .ops.reduce import logsumexp, mean
+from .ops.shape import squeeze, transpose, unsqueeze
+from .primitive import Primitive, check_unwritten
+from .tensor import Node, Tensor
+
+
+class Fused(Primitive):
+    """An op with a kernel for its value, one for its gradient, and a reference for everything else.
+
+    kernel:   (*arrays) -> (output, saved)
+    gradient: (g, saved, wanted, *arrays) -> a cotangent per tensor argument, None where wanted[i]
+              is False
+    """
+
+    kernel_function = gradient_function = None
+
+    def __init__(self, reference):
+        super().__init__(reference)
+        self.reference = reference
+
+    def kernel(self, function):
+        self.kernel_function = function
+        return function
+
+    def gradient(self, function):
+        self.gradient_function = function
+        return function
+
+    def __call__(self, *args, **options) -> Tensor:
+        args = self.all_arguments(args, options)
+        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+        dtypes = {a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+        if len(dtypes) != 1:  # mixed precision, or no floats at all: the ops below sort it out
+            return self.reference(*args)
+        try:
+            array, saved = self.kernel_function(*arrays)
+        except (ValueError, IndexError, TypeError) as error:
+            raise self.explained(error, arrays) from error
+        out = Tensor(array)
+        if is_grad_enabled() and (tensors := [a for a in args if isinstance(a, Tensor)]):
+            wanted = tuple([a.requires_grad if isinstance(a, Tensor) else False for a in args])
+            if any(wanted):
+                writes = [a._storage.writes if a._storage else 0 for a in tensors]
+                parents = [a.place for a, wants in zip(args, wanted) if wants]
+                storage = out.storage if any(s is array for s in saved) else None
+                out.node = Node(self, parents, (args, saved), writes, wanted, (), storage)
+                out._requires_grad = True
+        return out
+
+    def all_arguments(self, args, options) -> tuple:
+        """The arguments in their order, with defaults where none was given."""
+        if unknown := options.keys() - self.defaults.keys():
+            raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
+        rest = self.arguments[len(args) :]
+        return (*args, *[options.get(n, self.defaults[n]) for n in rest])
+
+    def cotangents(self, node: Node, g: Tensor, needed=None):
+        args, saved = node.kept
+        tensors = [(n, a) for n, a in zip(self.arguments, args) if isinstance(a, Tensor)]
+        for (name, a), writes in zip(tensors, node.writes):
+            check_unwritten(f"argument `{name}`", node, a._storage, writes)
+        check_unwritten("output", node, node.out_storage, 0)
+        parents = iter(node.parents)
+        places = [next(parents) if wants else None for wants in node.plan]
+        wanted = [p is not None and (needed is None or id(p) in needed) for p in places]
+        if is_grad_enabled():  # create_graph
+            found = self.through_reference(args, wanted, g)
+        else:
+            arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+            found = self.gradient_function(g.array, saved, wanted, *arrays)
+            found = [None if c is None else Tensor(c) for c in found]
+        return [(p, c) for p, c, wants in zip(places, found, wanted) if wants]
+
+    def through_reference(self, args, wanted, g: Tensor) -> list:
+        """Cotangents that can be differentiated in turn. Each argument is a copy of its own, so that
+        one that was computed from another counts by itself alone."""
+        copies = [clone(a) if wants else a for a, wants in zip(args, wanted)]
+        inputs = [c for c, wants in zip(copies, wanted) if wants]
+        found = iter(grad(self.reference(*copies), inputs, g, create_graph=True, allow_unused=True))
+        return [next(found) if wants else None for wants in wanted]
+
+
+def rows(x):
+    """[..., columns] as a matrix [rows, columns]."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+# ---- GELU ----------------------------------------------------------------------------------------
+
+
+@Fused
+def gelu(x, approximate="none"):
+    """x Φ(x), Φ being the normal distribution function (Hendrycks & Gimpel 2016); or, with
+    approximate="tanh", x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, as in GPT-2."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    if approximate != "none":
+        raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
+    return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+
+
+@gelu.kernel
+def _(x, approximate):
+    return gelu_kernels.forward(x, approximate), ()
+
+
+@gelu.gradient
+def _(g, saved, wanted, x, approximate):
+    return gelu_kernels.backward(g, x, approximate), None
+
+
+# ---- Layer norm ----------------------------------------------------------------------------------
+
+
+@Fused
+def layer_norm(x, weight=None, bias=None, eps=1e-5):
+    """(x - mean) / √(variance + eps) weight + bias, mean and variance being taken over the last
+    dimension (Ba, Kiros & Hinton 2016, equation 4). x [..., n]; weight, bias [n] or None."""
+    centred = x - mean(x, -1, keepdim=True)
+    normal = centred / sqrt(mean(centred * centred, -1, keepdim=True) + eps)
+    scaled = normal if weight is None else normal * weight
+    return scaled if bias is None else scaled + bias
+
+
+@layer_norm.kernel
+def _(x, weight, bias, eps):
+    y, mean, rstd = layer_norm_kernels.forward(rows(x), weight, bias, eps)
+    return y.reshape(x.shape), (mean, rstd)
+
+
+@layer_norm.gradient
+def _(g, saved, wanted, x, weight, bias, eps):
+    dx, dweight, dbias = layer_norm_kernels.backward(rows(g), rows(x), weight, *saved)
+    return dx.reshape(x.shape), dweight, dbias, None
+
+
+# ---- Softmax cross-entropy -----------------------------------------------------------------------
+
+
+@Fused
+def softmax_cross_entropy(logits, targets, ignore_index=-100):
+    """-log softmax(logits)[target], for every row: logits [rows, classes], int targets [rows], [rows].
+    A row whose target is ignore_index counts 0."""
+    ignored = eq(targets, ignore_index)
+    chosen = gather(logits, 1, unsqueeze(where(ignored, 0, targets), 1))
+    return where(ignored, 0.0, logsumexp(logits, 1) - squeeze(chosen, 1))
+
+
+@softmax_cross_entropy.kernel
+def _(logits, targets, ignore_index):
+    losses, lse = cross_entropy_kernels.forward(logits, targets, ignore_index)
+    return losses, (lse,)
+
+
+@softmax_cross_entropy.gradient
+def _(g, saved, wanted, logits, targets, ignore_index):
+    return cross_entropy_kernels.backward(g, logits, targets, *saved, ignore_index), None, None
+
+
+# ---- Attention -----------------------------------------------------------------------------------
+
+
+@Fused
+def attention(q, k, v, causal=False, scale=None):
+    """softmax(scale q k') v (Vaswani et al. 2017, equation 1): q [batch, heads, queries, n], k and v
+    [batch, heads, keys, n]; [batch, heads, queries, n]. scale is 1/√n by default. causal: query i
+    sees keys 0 to i only.
+
+    The kernel never holds a matrix [queries, keys] (Dao et al. 2022, FlashAttention); the reference
+    does."""
+    scores = matmul(q, transpose(k, -1, -2)) * softmax_scale(q, scale)
+    if causal:
+        future = np.triu(np.ones(scores.shape[-2:], bool), 1)
+        scores = where(future, -math.inf, scores)
+    weights = exp(scores - unsqueeze(logsumexp(scores, -1), -1))
+    return matmul(weights, v)
+
+
+def softmax_scale(q, scale) -> float:
+    return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+
+
+@attention.kernel
+def _(q, k, v, causal, scale):
+    out, lse = attention_kernels.forward(q, k, v, causal, softmax_scale(q, scale))
+    return out, (out, lse)
+
+
+@attention.gradient
+def _(g, saved, wanted, q, k, v, causal, scale):
+    found = attention_kernels.backward(g, q, k, v, *saved, causal, softmax_scale(q, scale))
+    return *found, None, None

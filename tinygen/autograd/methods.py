@@ -1,0 +1,264 @@
+"""The one table that gives Tensor its operators and methods. Importing it fills the class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import creation, engine, random
+from .devices import check_device
+from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
+from .inplace import in_place
+from .ops import elementwise as e
+from .ops import index as i
+from .ops import linalg as l
+from .ops import order as o
+from .ops import reduce as r
+from .ops import shape as s
+from .primitive import composition
+from .tensor import Tensor
+
+# ---- Operators -----------------------------------------------------------------------------------
+
+Tensor.__add__ = Tensor.__radd__ = lambda x, y: e.add(x, y)
+Tensor.__sub__ = lambda x, y: e.sub(x, y)
+Tensor.__rsub__ = lambda x, y: e.sub(y, x)
+Tensor.__mul__ = Tensor.__rmul__ = lambda x, y: e.mul(x, y)
+Tensor.__truediv__ = lambda x, y: e.div(x, y)
+Tensor.__rtruediv__ = lambda x, y: e.div(y, x)
+Tensor.__floordiv__ = lambda x, y: e.floor_divide(x, y)
+Tensor.__rfloordiv__ = lambda x, y: e.floor_divide(y, x)
+Tensor.__mod__ = lambda x, y: e.remainder(x, y)
+Tensor.__pow__ = lambda x, y: e.pow(x, y)
+Tensor.__rpow__ = lambda x, y: e.pow(y, x)
+Tensor.__matmul__ = lambda x, y: l.matmul(x, y)
+Tensor.__rmatmul__ = lambda x, y: l.matmul(creation.as_tensor(y), x)
+Tensor.__neg__ = lambda x: e.neg(x)
+Tensor.__pos__ = lambda x: x
+Tensor.__abs__ = lambda x: e.abs(x)
+Tensor.__eq__ = lambda x, y: e.eq(x, y)
+Tensor.__ne__ = lambda x, y: e.ne(x, y)
+Tensor.__lt__ = lambda x, y: e.lt(x, y)
+Tensor.__le__ = lambda x, y: e.le(x, y)
+Tensor.__gt__ = lambda x, y: e.gt(x, y)
+Tensor.__ge__ = lambda x, y: e.ge(x, y)
+Tensor.__and__ = Tensor.__rand__ = lambda x, y: e.bitwise_and(x, y)
+Tensor.__or__ = Tensor.__ror__ = lambda x, y: e.bitwise_or(x, y)
+Tensor.__xor__ = Tensor.__rxor__ = lambda x, y: e.bitwise_xor(x, y)
+Tensor.__invert__ = lambda x: e.bitwise_not(x)
+Tensor.__getitem__ = lambda x, index: i.getitem(x, i.plain(index))
+
+
+def iterate(x: Tensor):
+    """The slices along the first dimension."""
+    if not x.ndim:
+        raise TypeError("a 0-d tensor can't be iterated over")
+    return iter(s.unbind(x))
+
+
+Tensor.__iter__ = iterate
+
+# ---- Ops that are methods under their own name ---------------------------------------------------
+
+for module, names in {
+    e: """abs add atan atan2 ceil clamp clone cos cosh div eq erf exp expm1 floor ge gt isfinite isinf
+          isnan le lerp log log10 log1p log2 logaddexp logical_and logical_not logical_or logsigmoid lt
+          maximum minimum mul ne neg pow reciprocal relu remainder round rsqrt sigmoid sign sin sinh
+          sqrt square sub tan tanh trunc xlogy bitwise_and bitwise_or bitwise_not allclose isclose
+          floor_divide""",
+    r: """all amax amin any cumsum log_softmax logsumexp mean norm prod softmax std sum var""",
+    o: "argmax argmin argsort max min sort topk",
+    s: """chunk flatten flip movedim narrow roll split squeeze transpose tril triu unbind unflatten
+          unsqueeze""",
+    i: """gather index_select masked_fill masked_select nonzero scatter scatter_add
+          take_along_dim""",
+    l: "bmm dot matmul mm mv outer",
+}.items():
+    for name in names.split():
+        op = getattr(module, name)
+        setattr(Tensor, name, lambda x, *args, op=op, **options: op(x, *args, **options))
+
+Tensor.backward = lambda x, gradient=None, retain_graph=None, create_graph=False, inputs=None: (
+    engine.backward(x, gradient, retain_graph, create_graph, inputs)
+)
+Tensor.reshape = lambda x, *shape: s.reshape(x, s.sizes(shape))
+Tensor.expand = Tensor.broadcast_to = lambda x, *shape: s.expand(x, s.sizes(shape))
+Tensor.permute = lambda x, *dims: s.permute(x, s.sizes(dims))
+Tensor.repeat = s.repeat
+Tensor.view_as = Tensor.reshape_as = lambda x, other: s.reshape(x, other.shape)
+Tensor.expand_as = lambda x, other: s.expand(x, other.shape)
+Tensor.swapaxes = Tensor.transpose
+Tensor.multiply, Tensor.divide, Tensor.subtract = Tensor.mul, Tensor.div, Tensor.sub
+Tensor.logical_xor = lambda x, y: e.ne(x.bool(), y.bool())
+Tensor.mT = property(lambda x: s.transpose(x, -1, -2))
+Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))
+
+
+@composition
+def view(x: Tensor, *shape) -> Tensor:
+    """x with another shape, sharing its memory: an error where that is impossible"""
+    if len(shape) == 1 and isinstance(shape[0], np.dtype | type):
+        raise TypeError("view(dtype) is not there; .to(dtype) converts the values")
+    out = s.reshape(x, s.sizes(shape))
+    if out._view is None and x.array.size:
+        raise RuntimeError(
+            f"no view of shape {out.shape} is possible of a tensor with shape {x.shape} that is not "
+            "contiguous; use .reshape(), which copies"
+        )
+    return out
+
+
+Tensor.view = view
+
+
+@composition
+def t(x: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector as it is"""
+    if x.ndim > 2:
+        raise RuntimeError(f"t() takes at most 2 dimensions, not shape {x.shape}; use .mT")
+    return x.T
+
+
+Tensor.t = t
+
+# ---- Types and devices ---------------------------------------------------------------------------
+
+
+def to(x: Tensor, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
+    """x as another dtype (also: a tensor whose dtype to take). The only device is the CPU."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            dtype = arg.dtype
+        elif isinstance(arg, np.dtype) or (isinstance(arg, type) and arg in _python_dtypes):
+            dtype = arg
+        elif isinstance(arg, bool):
+            pass
+        else:
+            device = arg
+    check_device(device)
+    dtype = _python_dtypes.get(dtype, dtype)
+    if dtype is None or np.dtype(dtype) == x.dtype:
+        return e.clone(x) if copy else x
+    return e.cast(x, np.dtype(dtype))
+
+
+_python_dtypes = {float: float32, int: int64, bool: bool_, np.float32: float32, np.float64: float64,
+                  np.int64: int64, np.int32: int32, np.bool_: bool_, np.uint8: uint8}  # fmt: skip
+
+Tensor.to = Tensor.type = to
+Tensor.type_as = lambda x, other: to(x, other.dtype)
+Tensor.cpu = lambda x: x
+for name, dtype in {"float": float32, "double": float64, "half": float16, "long": int64, "int": int32,
+                    "short": int16, "byte": uint8, "char": int8, "bool": bool_}.items():  # fmt: skip
+    setattr(Tensor, name, lambda x, dtype=dtype: to(x, dtype))
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """x, or a copy whose elements lie in memory in the order of their indices"""
+    return x if x.array.flags.c_contiguous else e.clone(x)
+
+
+Tensor.contiguous = contiguous
+Tensor.is_contiguous = lambda x: bool(x.array.flags.c_contiguous)
+Tensor.is_floating_point = lambda x: x.dtype.kind == "f"
+Tensor.size = lambda x, dim=None: x.shape if dim is None else x.shape[dim]
+Tensor.dim = lambda x: x.ndim
+Tensor.numel = Tensor.nelement = lambda x: x.array.size
+Tensor.element_size = lambda x: x.array.itemsize
+Tensor.stride = lambda x: tuple(n // x.array.itemsize for n in x.array.strides)
+
+for name in ("zeros", "ones", "empty"):
+    make = getattr(creation, name)
+    setattr(Tensor, f"new_{name}", lambda x, *size, make=make, dtype=None, **options: (
+        make(*size, dtype=dtype or x.dtype, **options)))  # fmt: skip
+Tensor.new_full = lambda x, size, value, dtype=None: creation.full(
+    size, value, dtype=dtype or x.dtype
+)
+Tensor.new_tensor = lambda x, data, dtype=None: creation.tensor(data, dtype=dtype or x.dtype)
+
+# ---- In place ------------------------------------------------------------------------------------
+
+for name in [
+    "abs",
+    "add",
+    "ceil",
+    "clamp",
+    "cos",
+    "div",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "lerp",
+    "log",
+    "masked_fill",
+    "mul",
+    "neg",
+    "pow",
+    "relu",
+    "reciprocal",
+    "remainder",
+    "round",
+    "rsqrt",
+    "scatter",
+    "scatter_add",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "tanh",
+    "tril",
+    "triu",
+]:
+    setattr(Tensor, f"{name}_", in_place(getattr(Tensor, name), f"{name}_"))
+
+for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.div, "ipow": e.pow,
+                     "iand": e.bitwise_and, "ior": e.bitwise_or}.items():  # fmt: skip
+    setattr(Tensor, f"__{operator}__", in_place(op, f"{op.name}_"))
+
+Tensor.copy_ = in_place(
+    lambda x, src, non_blocking=False: s.expand(creation.as_tensor(src), x.shape).to(x.dtype),
+    "copy_",
+)
+Tensor.fill_ = in_place(
+    lambda x, value: e.clone(s.expand(creation.as_tensor(value, x.dtype), x.shape)), "fill_"
+)
+Tensor.zero_ = in_place(creation.zeros_like, "zero_")
+Tensor.addcmul_ = in_place(lambda x, a, b, *, value=1: x + value * a * b, "addcmul_")
+Tensor.addcdiv_ = in_place(lambda x, a, b, *, value=1: x + value * a / b, "addcdiv_")
+Tensor.clamp_min_ = in_place(lambda x, min: e.clamp(x, min), "clamp_min_")
+Tensor.clamp_max_ = in_place(lambda x, max: e.clamp(x, None, max), "clamp_max_")
+Tensor.normal_ = in_place(
+    lambda x, mean=0.0, std=1.0, *, generator=None: (
+        random.randn_like(x, generator=generator) * std + mean
+    ),
+    "normal_",
+)
+Tensor.uniform_ = in_place(
+    lambda x, a=0.0, b=1.0, *, generator=None: (
+        random.rand_like(x, generator=generator) * (b - a) + a
+    ),
+    "uniform_",
+)
+Tensor.bernoulli_ = in_place(
+    lambda x, p=0.5, *, generator=None: (random.rand_like(x, generator=generator) < p).to(x.dtype),
+    "bernoulli_",
+)
+
+set_recorded = in_place(lambda x, index, value: i.setitem(x, value, index), "x[...] = value")
+
+
+def set_item(x: Tensor, index, value) -> None:
+    """x[index] = value"""
+    index = i.plain(index)
+    value = value if isinstance(value, Tensor | float | int) else Tensor(as_array(value))
+    if x.requires_grad or (isinstance(value, Tensor) and value.requires_grad):
+        set_recorded(x, index, value)
+    else:  # nothing to record: write the elements, and only them
+        x.array[index] = value.array if isinstance(value, Tensor) else value
+        x.storage.writes += 1
+        x.storage.written_by = "x[...] = value"
+
+
+Tensor.__setitem__ = set_item

@@ -1,0 +1,250 @@
+"""Primitive: a NumPy forward, and one VJP per argument, written in differentiable ops.
+
+    @primitive
+    def mul(x, y):
+        return np.multiply(x, y)
+
+    mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+`g` is the cotangent of the output: the gradient, with respect to it, of whatever is differentiated.
+The keyword says which argument a VJP (vector-Jacobian product) is for. The names that the VJP takes
+beyond `g` say what a node must keep: an argument, `out`, or `<argument>_shape` where the shape is
+enough. Nothing else is kept alive, and a VJP whose cotangent nobody wants does not run. Since VJPs
+are made of ops, they can be differentiated in turn.
+
+An argument that was broadcast gets its cotangent summed in one place, `Primitive.cotangents`.
+Integers meeting floats are converted in another, `Primitive.promoted`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from .dtypes import float32, result_dtype
+from .grad_mode import grad_mode
+from .tensor import Node, Tensor, View
+
+registry: dict[str, Callable] = {}  # every op, by name: the tests walk it
+
+
+class ShapeError(ValueError, RuntimeError):
+    """Shapes that do not fit: a ValueError as in NumPy, a RuntimeError as in PyTorch."""
+
+
+class Plan:
+    """For one set of arguments that want gradients: what to keep, and which VJP reads which of it."""
+
+    def __init__(self, op: Primitive, wanted: tuple[int, ...]):
+        rules = [(i, *op.rule(i)) for i in wanted]
+        self.names = list(dict.fromkeys(n for *_, names in rules for n in names))
+        self.sources = [op.source(n) for n in self.names if n != "position"]
+        self.keeps_out = "out" in self.names
+        self.names = [n for n in self.names if n != "position"]
+        self.steps = [(i, vjp, self.readers(i, names)) for i, vjp, names in rules]
+
+    def readers(self, i: int, names: tuple[str, ...]) -> Callable[[list], list]:
+        """From the kept values, those that one VJP takes; `position` is the argument's number."""
+        places = [self.names.index(n) if n != "position" else None for n in names]
+        return lambda kept: [i if p is None else kept[p] for p in places]
+
+
+class Primitive:
+    """An op whose gradient is written by hand. Call it with tensors, arrays and numbers.
+
+    promotes: "common" if arguments of different types are first brought to one, "float" if integers
+              become floats as well (as in division); None if the forward takes them as they are.
+    is_view:  the output may share the memory of the first argument.
+    """
+
+    def __init__(self, forward, name: str = "", promotes: str | None = None, is_view: bool = False):
+        self.forward, self.promotes, self.is_view = forward, promotes, is_view
+        self.name = self.__name__ = name or forward.__name__
+        self.__doc__, self.__module__ = forward.__doc__, forward.__module__
+        self.__signature__ = inspect.signature(forward)
+        self.defaults = {n: p.default for n, p in self.__signature__.parameters.items()}
+        self.arguments = tuple(self.defaults)
+        self.variadic = any(
+            p.kind == p.VAR_POSITIONAL for p in self.__signature__.parameters.values()
+        )
+        self.vjps: dict[int, tuple] = {}  # argument's position -> (function, names it reads)
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        registry[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}{self.__signature__}>"
+
+    # ---- Declaring gradients ----
+
+    def vjp(self, **functions: Callable) -> Primitive:
+        """Give the VJP of each named argument. An argument without one passes no gradient on."""
+        for argument, function in functions.items():
+            names = tuple(inspect.signature(function).parameters)[1:]
+            self.vjps[self.arguments.index(argument)] = (function, names)
+        self.plans.clear()
+        return self
+
+    def rule(self, i: int) -> tuple:
+        """The VJP of the argument at position i; all of a `*xs` share the VJP of the first."""
+        return self.vjps[0 if self.variadic else i]
+
+    def source(self, name: str) -> Callable:
+        """How a kept value is found when the op is called: a function of (args, options, out)."""
+        if name == "out":
+            return lambda args, options, out: out.array  # not the tensor, which holds the node
+        if name.endswith("_shape"):
+            i = self.arguments.index(name.removesuffix("_shape"))
+            return lambda args, options, out: np.shape(getattr(args[i], "array", args[i]))
+        if name.endswith("_dtype"):
+            i = self.arguments.index(name.removesuffix("_dtype"))
+            return lambda args, options, out: args[i].dtype
+        i, default = self.arguments.index(name), self.defaults[name]
+        if self.variadic:
+            return lambda args, options, out: options.get(name, default)
+        return lambda args, options, out: args[i] if i < len(args) else options.get(name, default)
+
+    # ---- Forward ----
+
+    def __call__(self, *args, **options):
+        if options:
+            args, options = self.positional(args, options)
+        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+        try:
+            array = self.forward(*arrays, **options)
+        except (ValueError, IndexError, TypeError) as error:
+            raise self.explained(error, arrays) from error
+        if self.promotes and array.dtype is not float32:  # float32 from float32 needs no look
+            promoted = self.promoted(args, arrays, array.dtype)
+            if promoted is not None:
+                return self(*promoted, **options)
+        out = Tensor(array)
+        if self.is_view:
+            self.note_view(args, options, out)
+        if grad_mode.enabled:
+            self.record(args, options, out)
+        return out
+
+    def positional(self, args, options):
+        """Tensors given by keyword, moved to their position. PyTorch's names for x and y are known."""
+        if not any(isinstance(v, Tensor) or k in ("input", "other") for k, v in options.items()):
+            return args, options
+        options = {{"input": "x", "other": "y"}.get(k, k): v for k, v in options.items()}
+        last = max(
+            i for i, name in enumerate(self.arguments) if isinstance(options.get(name), Tensor)
+        )
+        names = self.arguments[len(args) : last + 1]
+        return (*args, *[options.pop(n, self.defaults[n]) for n in names]), options
+
+    def promoted(self, args, arrays, found):
+        """The arguments converted to the type they should meet in; None if they are of it already."""
+        if all(a.dtype is found for a in arrays if isinstance(a, np.ndarray)):
+            return None
+        first = int(self.arguments[0] == "condition")  # which stays bool
+        operands = [a for a in arrays[first:] if a is not None]
+        dtype = result_dtype(operands, self.promotes == "float")
+        converted = [*args[:first], *[converted_to(dtype, a) for a in args[first:]]]
+        return None if all(c is a for c, a in zip(converted, args)) else converted
+
+    def explained(self, error: Exception, arrays) -> Exception:
+        """NumPy's complaint, with the name of the op and the shapes it was given."""
+        if isinstance(error, ShapeError) or not any(isinstance(a, np.ndarray) for a in arrays):
+            return error
+        shapes = " and ".join(str(a.shape) for a in arrays if isinstance(a, np.ndarray))
+        kind = ShapeError if isinstance(error, ValueError) else type(error)
+        return kind(f"{self.name}: {error} (given shapes {shapes})")
+
+    def note_view(self, args, options, out: Tensor) -> None:
+        """If `out` shares the first argument's memory, let it share its history of writes too."""
+        base, memory = args[0], out.array.base
+        if memory is None or not isinstance(base, Tensor):
+            return
+        if memory is base.array or memory is base.array.base:
+            out._storage = base.storage
+            step = (self, args[1:], options)
+            root, steps = (base, (step,)) if base._view is None else (
+                base._view.base, (*base._view.steps, step))  # fmt: skip
+            out._view = View(root, steps, out._storage.rebases)
+
+    def record(self, args, options, out: Tensor) -> None:
+        """Give `out` a node, if any argument wants a gradient and has a VJP to get one from."""
+        wanted = []
+        for i, a in enumerate(args):
+            if isinstance(a, Tensor):
+                if a._view is not None:
+                    a.follow_base()
+                if a._requires_grad and (i in self.vjps or self.variadic):
+                    wanted.append(i)
+        if not wanted:
+            return
+        wanted = tuple(wanted)
+        plan = self.plans.get(wanted)
+        if plan is None:
+            plan = self.plans[wanted] = Plan(self, wanted)
+        kept = [source(args, options, out) for source in plan.sources]
+        out._requires_grad = True
+        out.node = Node(
+            self,
+            [args[i].node or args[i] for i in wanted],
+            kept,
+            [v._storage.writes if isinstance(v, Tensor) and v._storage else 0 for v in kept],
+            plan,
+            [args[i].array.shape for i in wanted],
+            out.storage if plan.keeps_out else None,
+        )
+
+    # ---- Backward ----
+
+    def opened(self, node: Node) -> list:
+        """The kept values, refused if one was written to since; `out` gets its place back."""
+        values = []
+        for name, value, writes in zip(node.plan.names, node.kept, node.writes):
+            if name == "out":
+                check_unwritten("output", node, node.out_storage, 0)
+                value = Tensor(value)
+                value._requires_grad, value.node = True, node
+            elif isinstance(value, Tensor):
+                check_unwritten(f"argument `{name}`", node, value._storage, writes)
+            values.append(value)
+        return values
+
+    def cotangents(self, node: Node, g: Tensor, needed=None):
+        """One (parent, cotangent) for every parent, or every one whose id is in `needed`."""
+        kept = self.opened(node)
+        for (_, vjp, reads), parent, shape in zip(node.plan.steps, node.parents, node.shapes):
+            if needed is None or id(parent) in needed:
+                cotangent = vjp(g, *reads(kept))
+                if cotangent.array.shape != shape:
+                    cotangent = registry["sum_to"](cotangent, shape)
+                yield parent, cotangent
+
+
+def check_unwritten(what: str, node: Node, storage, writes: int) -> None:
+    """Refuse to differentiate with values that are no longer those of the forward pass."""
+    if storage is not None and storage.writes != writes:
+        raise RuntimeError(
+            f"the {what} of {node.op.name}, which its gradient needs, was modified by the in-place "
+            f"operation {storage.written_by}; work on a copy (x.clone()), or write x = x + y "
+            "instead of x += y"
+        )
+
+
+def converted_to(dtype: np.dtype, x):
+    """A tensor (in the graph) or array with this dtype; a NumPy scalar as a plain number."""
+    if isinstance(x, Tensor):
+        return x if x.array.dtype == dtype else registry["cast"](x, dtype)
+    if isinstance(x, np.ndarray):
+        return x if x.dtype == dtype else x.astype(dtype)
+    return x.item() if isinstance(x, np.generic) else x
+
+
+def primitive(forward=None, **settings):
+    """Decorator: make a Primitive of a function on arrays."""
+    return Primitive(forward, **settings) if forward else lambda f: Primitive(f, **settings)
+
+
+def composition(function: Callable, name: str = "") -> Callable:
+    """Decorator: register a function made of other ops, which need no gradient of its own."""
+    registry[name or function.__name__] = function
+    return function

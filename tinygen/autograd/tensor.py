@@ -1,0 +1,292 @@
+"""Tensor: an ndarray, and perhaps a place in the graph. No mathematics lives here.
+
+A tensor that an op computed from others that require grad has a `node`: the op, where its inputs
+came from, and the values that its gradient will read. Nodes refer to nodes, and to leaves, never to
+the tensor they belong to: so there are no reference cycles, and memory is freed at once.
+
+Operators and methods (`x + y`, `x.sum()`) are attached in methods.py: they are the ops, under their
+names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .dtypes import as_array
+from .grad_mode import enable_grad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# ---- The graph -----------------------------------------------------------------------------------
+
+
+class Node:
+    """One application of an op: where its inputs came from, and what its VJPs will read."""
+
+    __slots__ = (
+        "hooks",
+        "kept",
+        "number",
+        "op",
+        "out_storage",
+        "parents",
+        "plan",
+        "shapes",
+        "writes",
+    )
+
+    count = itertools.count().__next__  # later nodes have higher numbers: an order of computation
+
+    def __init__(self, op, parents, kept, writes=(), plan=None, shapes=(), out_storage=None):
+        self.op = op
+        self.parents = parents  # for each wanted input: its Node, or the leaf Tensor
+        self.kept = kept  # the values that the VJPs read; None once backward() has freed them
+        self.writes = writes  # how often each of them had been written to when it was kept
+        self.plan = plan  # which VJPs will run, and where each finds its values
+        self.shapes = shapes  # of the wanted inputs, to undo broadcasting
+        self.out_storage = out_storage  # of the output, if the VJPs read the output
+        self.hooks = None
+        self.number = Node.count()
+
+
+class Storage:
+    """What a tensor shares with its views: the history of writes to their memory."""
+
+    writes = 0  # how many there were
+    written_by = ""  # which in-place op did the last one
+    rebases = 0  # how many of them changed where the values come from, in the graph
+
+
+class View:
+    """How a tensor was cut out of another one: `base`, then each of `steps` (op, args, options)."""
+
+    __slots__ = ("base", "rebases", "steps")
+
+    def __init__(self, base: Tensor, steps: tuple, rebases: int):
+        self.base, self.steps, self.rebases = base, steps, rebases
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The same view of a tensor shaped like the base."""
+        for op, args, options in self.steps:
+            tensor = op(tensor, *args, **options)
+        return tensor
+
+
+class Tensor:
+    """An array `array` [shape]; a leaf that requires grad has its gradient summed up in `grad`.
+
+    `tg.tensor(data)` is the usual way to make one. This constructor shares the memory of an
+    ndarray; anything else is copied, Python floats as the default dtype (float32).
+    """
+
+    # Defaults live on the class: a new tensor sets its array and no more, which makes it cheap.
+    array: np.ndarray
+    grad: Tensor | None = None
+    node: Node | None = None  # which op made it; None for a leaf
+    _view: View | None = None  # set if this is a view of another tensor
+    hooks: dict | None = None  # of a leaf; those of another tensor are at its node
+    _requires_grad = False
+    _storage: Storage | None = None  # made at the first write or view: most tensors never need one
+
+    __array_priority__ = 1000  # ndarray + tensor asks the tensor
+    __hash__ = object.__hash__  # by identity, though == compares elements
+
+    def __init__(self, data, requires_grad: bool = False):
+        self.array = data if data.__class__ is np.ndarray else as_array(data)
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- the graph --
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients reach this tensor. Only a float leaf can be told to."""
+        if self._view is not None:
+            self.follow_base()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only floating-point tensors can require grad; this one is {self.array.dtype}: "
+                "convert it with .float() first"
+            )
+        if not value and self.node is not None:
+            raise RuntimeError(
+                "this tensor was computed by an op, so it can't stop requiring grad; use x.detach()"
+            )
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True):
+        """Set `requires_grad`; return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def storage(self) -> Storage:
+        if self._storage is None:
+            self._storage = Storage()
+        return self._storage
+
+    @property
+    def place(self) -> Node | Tensor:
+        """Where gradients for this tensor go: its node, or itself if it is a leaf."""
+        return self.node or self
+
+    def follow_base(self) -> None:
+        """If this view's base has been written to in the graph, take the view again."""
+        view, storage = self._view, self._storage
+        if view is None or storage is None or view.rebases == storage.rebases:
+            return
+        with enable_grad():
+            fresh = view.of(view.base)
+        view.rebases = storage.rebases
+        self.node, self._requires_grad = fresh.node, fresh._requires_grad
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        if self._view is not None:
+            self.follow_base()
+        return self.node
+
+    def detach(self) -> Tensor:
+        """The same memory, outside of the graph."""
+        out = Tensor(self.array)
+        out._storage = self.storage
+        return out
+
+    @property
+    def data(self) -> Tensor:
+        """The values outside of the graph; assign to it to put other values in their place."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value) -> None:
+        self.array = value.array if isinstance(value, Tensor) else as_array(value)
+        self._storage, self._view = getattr(value, "_storage", None), None
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(grad)` when this tensor's gradient is known; what it returns replaces it."""
+        if not self.requires_grad:
+            raise RuntimeError("can't register a hook on a tensor that requires no grad")
+        place = self.place
+        if place.hooks is None:
+            place.hooks = {}
+        return RemovableHandle(place.hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a tensor that is not a leaf in `grad`, too."""
+        if self.grad_fn is None:
+            return
+        this = weakref.ref(self)  # the hook hangs at the node, which must not hold its tensor
+
+        def keep(g):
+            if (tensor := this()) is not None:
+                tensor.grad = g if tensor.grad is None else tensor.grad + g
+
+        self.register_hook(keep)
+
+    # -- the array --
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def numpy(self) -> np.ndarray:
+        """The array itself, shared with the tensor. Refused if the tensor requires grad."""
+        if self.requires_grad:
+            raise RuntimeError(
+                "this tensor requires grad, which an ndarray can't carry on; "
+                "use x.detach().numpy() to leave the graph"
+            )
+        return self.array
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any):
+        if self.requires_grad:
+            raise BufferError("this tensor requires grad; export x.detach() instead")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def item(self) -> float | int | bool:
+        """The only element, as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"item() needs a tensor with one element; this has shape {self.shape}"
+            )
+        return self.array.item()
+
+    def tolist(self):
+        return self.array.tolist()
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.array, separator=", ", prefix="tensor(", precision=4)
+        notes = [] if self.dtype.name in ("float32", "int64", "bool") else [f"dtype={self.dtype}"]
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn=<{self.grad_fn.op.name}>")
+        elif self._requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([text, *notes])})"
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
+            )
+        return bool(self.array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return self.array.__index__()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.array.size == 1 and spec else str(self), spec)
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    numbers = itertools.count().__next__
+
+    def __init__(self, hooks: dict, hook: Callable):
+        self.hooks, self.id = hooks, RemovableHandle.numbers()
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
