@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tinygen.autograd.random import Generator, manual_seed
 from tinygen.autograd.tensor import Tensor
 from tinygen.serialization import load, save
 from tinygen.text import RandomWindows, python_docs_text, read_text, train_val_split
@@ -72,7 +73,7 @@ def test_a_text_too_short_to_split_is_refused():
 
 def test_y_is_what_follows_x():
     ids = np.random.default_rng(0).permutation(50).astype(np.uint8)  # all different: a place each
-    x, y = next(RandomWindows(ids, block_size=7, batch_size=5, generator=1))
+    x, y = next(RandomWindows(ids, block_size=7, batch_size=5, generator=Generator(1)))
     assert x.shape == y.shape == (5, 7)
     assert x.dtype == y.dtype == np.int64
     assert x.flags.c_contiguous and y.flags.c_contiguous
@@ -82,7 +83,9 @@ def test_y_is_what_follows_x():
 
 
 def test_every_window_is_drawn_the_last_one_too():
-    x, y = next(RandomWindows(list(range(10)), block_size=4, batch_size=2000, generator=0))
+    x, y = next(
+        RandomWindows(list(range(10)), block_size=4, batch_size=2000, generator=Generator(0))
+    )
     starts, counts = np.unique(x[:, 0], return_counts=True)
     np.testing.assert_array_equal(starts, np.arange(6))
     assert y.max() == 9
@@ -91,15 +94,23 @@ def test_every_window_is_drawn_the_last_one_too():
 
 def test_a_resumed_run_draws_the_same_batches(tmp_path):
     ids = np.arange(100)
-    windows = RandomWindows(ids, 8, 4, np.random.default_rng(3))
+    windows = RandomWindows(ids, 8, 4, Generator(3))
     next(windows)
     save(windows.state_dict(), tmp_path / "sampler.safetensors")
     expected = [next(windows) for _ in range(3)]
-    resumed = RandomWindows(Tensor(ids), 8, 4, 99)
+    resumed = RandomWindows(Tensor(ids), 8, 4, Generator(99))
     resumed.load_state_dict(load(tmp_path / "sampler.safetensors"))
     for (x, y), (resumed_x, resumed_y) in zip(expected, resumed):
         np.testing.assert_array_equal(resumed_x, x)
         np.testing.assert_array_equal(resumed_y, y)
+
+
+def test_without_a_generator_the_default_one_is_seeded():
+    draws = []
+    for _ in range(2):
+        manual_seed(5)
+        draws.append(next(RandomWindows(range(100), 8, 4))[0])
+    np.testing.assert_array_equal(*draws)
 
 
 def test_a_text_needs_one_character_more_than_a_block():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygen.autograd.random import Generator
 from tinygen.autograd.tensor import Tensor
 from tinygen.text import CharTokenizer, NGram, read_text, train_val_split
 from tinygen.text.ngram import _discounts
@@ -141,9 +142,9 @@ def test_ids_far_beyond_what_a_64_bit_power_holds():
 
 def test_samples_follow_the_probabilities():
     model = NGram(2, 3).fit([0, 1, 0, 2, 0, 1, 0, 1, 1])
-    drawn = model.sample(3000, np.random.default_rng(0), context=[2])
+    drawn = model.sample(3000, Generator(0), context=[2])
     assert drawn.shape == (3000,) and drawn.dtype == np.int64
-    np.testing.assert_array_equal(drawn, model.sample(3000, np.random.default_rng(0), context=[2]))
+    np.testing.assert_array_equal(drawn, model.sample(3000, Generator(0), context=[2]))
     after_0 = drawn[1:][drawn[:-1] == 0]
     frequency = np.bincount(after_0, minlength=3) / len(after_0)
     np.testing.assert_allclose(frequency, model.probs([0]), atol=0.05)  # four standard deviations

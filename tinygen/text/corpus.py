@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.random import Generator, default_generator
 from .ids import Ids, as_ids
 
 
@@ -66,7 +67,7 @@ class RandomWindows:
     follows `x[:, t]`. Places are uniform and independent. The state is that of the random number
     generator: a run that loads it goes on with the batches that the saved run would have drawn.
 
-    `generator` is a NumPy Generator, a seed, or None for a seed from the system.
+    Without a `generator` it shares the default one, which `tg.manual_seed` seeds.
     Raises ValueError if not a single window fits into the text.
     """
 
@@ -75,11 +76,11 @@ class RandomWindows:
         ids: Ids,
         block_size: int,
         batch_size: int,
-        generator: np.random.Generator | int | None = None,
+        generator: Generator | None = None,
     ):
         self.ids = as_ids(ids)
         self.block_size, self.batch_size = block_size, batch_size
-        self.generator = np.random.default_rng(generator)
+        self.generator = generator or default_generator
         if block_size < 1 or batch_size < 1:
             raise ValueError(
                 f"block_size and batch_size are at least 1, got {block_size=}, {batch_size=}"
@@ -95,14 +96,14 @@ class RandomWindows:
         return self
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
-        starts = self.generator.integers(len(self.ids) - self.block_size, size=self.batch_size)
+        starts = self.generator.rng.integers(len(self.ids) - self.block_size, size=self.batch_size)
         places = starts[:, None] + np.arange(self.block_size)
         return self.ids[places], self.ids[places + 1]
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the random number generator; `tg.save` can store it."""
-        return {"generator": self.generator.bit_generator.state}
+        return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where this state was taken, with a generator of the same kind."""
-        self.generator.bit_generator.state = state["generator"]
+        """Go on from where this state was taken."""
+        self.generator.set_state(state["generator"])

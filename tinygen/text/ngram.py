@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..autograd.random import Generator, rng_of
 from .ids import Ids, as_ids
 
 _UNSEEN = np.iinfo(np.int64).max  # sorts behind every n-gram
@@ -105,12 +106,13 @@ class NGram:
             p = level.share[level.find(number, np.arange(self.vocab_size))] + level.rest[number] * p
         return p
 
-    def sample(self, n: int, generator: np.random.Generator, context: Ids = ()) -> np.ndarray:
+    def sample(self, n: int, generator: Generator | None = None, context: Ids = ()) -> np.ndarray:
         """`n` tokens that continue `context`, drawn one after the other: int64 [n]."""
+        rng = rng_of(generator)
         ids = list(as_ids(context, self.vocab_size))
         for _ in range(n):
             p = self.probs(ids[-self.order :])
-            ids.append(generator.choice(self.vocab_size, p=p))
+            ids.append(rng.choice(self.vocab_size, p=p))
         return np.array(ids[len(ids) - n :], np.int64)
 
     def _fitted(self) -> list[_Level]:
