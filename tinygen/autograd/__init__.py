@@ -3,7 +3,7 @@
 Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The rest follows from them.
 """
 
-from . import methods as _methods  # noqa: F401  (fills the Tensor class)
+from . import methods as _methods
 from .engine import backward, grad
 from .function import Function
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled

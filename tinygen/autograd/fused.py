@@ -22,17 +22,12 @@ import math
 
 import numpy as np
 
-from ..kernels import attention as attention_kernels
-from ..kernels import cross_entropy as cross_entropy_kernels
 from ..kernels import gelu as gelu_kernels
 from ..kernels import layer_norm as layer_norm_kernels
 from .engine import grad
 from .grad_mode import is_grad_enabled
-from .ops.elementwise import clone, eq, erf, exp, sqrt, tanh, where
-from .ops.index import gather
-from .ops.linalg import matmul
-from .ops.reduce import logsumexp, mean
-from .ops.shape import squeeze, transpose, unsqueeze
+from .ops.elementwise import clone, erf, sqrt, tanh
+from .ops.reduce import mean
 from .primitive import Primitive, check_unwritten
 from .tensor import Node, Tensor
 
@@ -165,61 +160,3 @@ def _(x, weight, bias, eps):
 def _(g, saved, wanted, x, weight, bias, eps):
     dx, dweight, dbias = layer_norm_kernels.backward(rows(g), rows(x), weight, *saved)
     return dx.reshape(x.shape), dweight, dbias, None
-
-
-# ---- Softmax cross-entropy -----------------------------------------------------------------------
-
-
-@Fused
-def softmax_cross_entropy(logits, targets, ignore_index=-100):
-    """-log softmax(logits)[target], for every row: logits [rows, classes], int targets [rows], [rows].
-    A row whose target is ignore_index counts 0."""
-    ignored = eq(targets, ignore_index)
-    chosen = gather(logits, 1, unsqueeze(where(ignored, 0, targets), 1))
-    return where(ignored, 0.0, logsumexp(logits, 1) - squeeze(chosen, 1))
-
-
-@softmax_cross_entropy.kernel
-def _(logits, targets, ignore_index):
-    losses, lse = cross_entropy_kernels.forward(logits, targets, ignore_index)
-    return losses, (lse,)
-
-
-@softmax_cross_entropy.gradient
-def _(g, saved, wanted, logits, targets, ignore_index):
-    return cross_entropy_kernels.backward(g, logits, targets, *saved, ignore_index), None, None
-
-
-# ---- Attention -----------------------------------------------------------------------------------
-
-
-@Fused
-def attention(q, k, v, causal=False, scale=None):
-    """softmax(scale q k') v (Vaswani et al. 2017, equation 1): q [batch, heads, queries, n], k and v
-    [batch, heads, keys, n]; [batch, heads, queries, n]. scale is 1/√n by default. causal: query i
-    sees keys 0 to i only.
-
-    The kernel never holds a matrix [queries, keys] (Dao et al. 2022, FlashAttention); the reference
-    does."""
-    scores = matmul(q, transpose(k, -1, -2)) * softmax_scale(q, scale)
-    if causal:
-        future = np.triu(np.ones(scores.shape[-2:], bool), 1)
-        scores = where(future, -math.inf, scores)
-    weights = exp(scores - unsqueeze(logsumexp(scores, -1), -1))
-    return matmul(weights, v)
-
-
-def softmax_scale(q, scale) -> float:
-    return 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-
-
-@attention.kernel
-def _(q, k, v, causal, scale):
-    out, lse = attention_kernels.forward(q, k, v, causal, softmax_scale(q, scale))
-    return out, (out, lse)
-
-
-@attention.gradient
-def _(g, saved, wanted, q, k, v, causal, scale):
-    found = attention_kernels.backward(g, q, k, v, *saved, causal, softmax_scale(q, scale))
-    return *found, None, None

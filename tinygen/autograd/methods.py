@@ -8,6 +8,8 @@ from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from .inplace import in_place
+from .ops import compare as c
+from .ops import composed as f
 from .ops import elementwise as e
 from .ops import index as i
 from .ops import linalg as l
@@ -35,16 +37,16 @@ Tensor.__rmatmul__ = lambda x, y: l.matmul(creation.as_tensor(y), x)
 Tensor.__neg__ = lambda x: e.neg(x)
 Tensor.__pos__ = lambda x: x
 Tensor.__abs__ = lambda x: e.abs(x)
-Tensor.__eq__ = lambda x, y: e.eq(x, y)
-Tensor.__ne__ = lambda x, y: e.ne(x, y)
-Tensor.__lt__ = lambda x, y: e.lt(x, y)
-Tensor.__le__ = lambda x, y: e.le(x, y)
-Tensor.__gt__ = lambda x, y: e.gt(x, y)
-Tensor.__ge__ = lambda x, y: e.ge(x, y)
-Tensor.__and__ = Tensor.__rand__ = lambda x, y: e.bitwise_and(x, y)
-Tensor.__or__ = Tensor.__ror__ = lambda x, y: e.bitwise_or(x, y)
-Tensor.__xor__ = Tensor.__rxor__ = lambda x, y: e.bitwise_xor(x, y)
-Tensor.__invert__ = lambda x: e.bitwise_not(x)
+Tensor.__eq__ = lambda x, y: c.eq(x, y)
+Tensor.__ne__ = lambda x, y: c.ne(x, y)
+Tensor.__lt__ = lambda x, y: c.lt(x, y)
+Tensor.__le__ = lambda x, y: c.le(x, y)
+Tensor.__gt__ = lambda x, y: c.gt(x, y)
+Tensor.__ge__ = lambda x, y: c.ge(x, y)
+Tensor.__and__ = Tensor.__rand__ = lambda x, y: c.bitwise_and(x, y)
+Tensor.__or__ = Tensor.__ror__ = lambda x, y: c.bitwise_or(x, y)
+Tensor.__xor__ = Tensor.__rxor__ = lambda x, y: c.bitwise_xor(x, y)
+Tensor.__invert__ = lambda x: c.bitwise_not(x)
 Tensor.__getitem__ = lambda x, index: i.getitem(x, i.plain(index))
 
 
@@ -60,11 +62,11 @@ Tensor.__iter__ = iterate
 # ---- Ops that are methods under their own name ---------------------------------------------------
 
 for module, names in {
-    e: """abs add atan atan2 ceil clamp clone cos cosh div eq erf exp expm1 floor ge gt isfinite isinf
-          isnan le lerp log log10 log1p log2 logaddexp logical_and logical_not logical_or logsigmoid lt
-          maximum minimum mul ne neg pow reciprocal relu remainder round rsqrt sigmoid sign sin sinh
-          sqrt square sub tan tanh trunc xlogy bitwise_and bitwise_or bitwise_not allclose isclose
-          floor_divide""",
+    c: """allclose bitwise_and bitwise_not bitwise_or bitwise_xor ceil eq floor ge gt isclose isfinite
+          isinf isnan le logical_and logical_not logical_or lt ne round sign trunc""",
+    e: """abs add atan atan2 clamp clone cos div erf exp expm1 floor_divide log log1p maximum minimum
+          mul neg pow relu remainder sigmoid sin sqrt sub tanh""",
+    f: """cosh lerp log10 log2 logaddexp logsigmoid reciprocal rsqrt sinh square tan xlogy""",
     r: """all amax amin any cumsum log_softmax logsumexp mean norm prod softmax std sum var""",
     o: "argmax argmin argsort max min sort topk",
     s: """chunk flatten flip movedim narrow roll split squeeze transpose tril triu unbind unflatten
@@ -88,7 +90,7 @@ Tensor.view_as = Tensor.reshape_as = lambda x, other: s.reshape(x, other.shape)
 Tensor.expand_as = lambda x, other: s.expand(x, other.shape)
 Tensor.swapaxes = Tensor.transpose
 Tensor.multiply, Tensor.divide, Tensor.subtract = Tensor.mul, Tensor.div, Tensor.sub
-Tensor.logical_xor = lambda x, y: e.ne(x.bool(), y.bool())
+Tensor.logical_xor = lambda x, y: c.ne(x.bool(), y.bool())
 Tensor.mT = property(lambda x: s.transpose(x, -1, -2))
 Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))
 
@@ -214,7 +216,7 @@ for name in [
     setattr(Tensor, f"{name}_", in_place(getattr(Tensor, name), f"{name}_"))
 
 for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.div, "ipow": e.pow,
-                     "iand": e.bitwise_and, "ior": e.bitwise_or}.items():  # fmt: skip
+                     "iand": c.bitwise_and, "ior": c.bitwise_or}.items():  # fmt: skip
     setattr(Tensor, f"__{operator}__", in_place(op, f"{op.name}_"))
 
 Tensor.copy_ = in_place(

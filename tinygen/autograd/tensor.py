@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .conversions import Conversions
 from .dtypes import as_array
 from .grad_mode import enable_grad
 
@@ -77,7 +78,7 @@ class View:
         return tensor
 
 
-class Tensor:
+class Tensor(Conversions):
     """An array `array` [shape]; a leaf that requires grad has its gradient summed up in `grad`.
 
     `tg.tensor(data)` is the usual way to make one. This constructor shares the memory of an
@@ -213,70 +214,6 @@ class Tensor:
     @property
     def device(self) -> str:
         return "cpu"
-
-    def numpy(self) -> np.ndarray:
-        """The array itself, shared with the tensor. Refused if the tensor requires grad."""
-        if self.requires_grad:
-            raise RuntimeError(
-                "this tensor requires grad, which an ndarray can't carry on; "
-                "use x.detach().numpy() to leave the graph"
-            )
-        return self.array
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any):
-        if self.requires_grad:
-            raise BufferError("this tensor requires grad; export x.detach() instead")
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.array.__dlpack_device__()
-
-    def item(self) -> float | int | bool:
-        """The only element, as a Python number."""
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"item() needs a tensor with one element; this has shape {self.shape}"
-            )
-        return self.array.item()
-
-    def tolist(self):
-        return self.array.tolist()
-
-    def __repr__(self) -> str:
-        text = np.array2string(self.array, separator=", ", prefix="tensor(", precision=4)
-        notes = [] if self.dtype.name in ("float32", "int64", "bool") else [f"dtype={self.dtype}"]
-        if self.grad_fn is not None:
-            notes.append(f"grad_fn=<{self.grad_fn.op.name}>")
-        elif self._requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([text, *notes])})"
-
-    def __len__(self) -> int:
-        if not self.array.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def __bool__(self) -> bool:
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
-            )
-        return bool(self.array.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        return self.array.__index__()
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item() if self.array.size == 1 and spec else str(self), spec)
 
 
 class RemovableHandle:

@@ -1,5 +1,5 @@
 """The ops, by topic. Every one is in `tinygen.autograd.primitive.registry`."""
 
-from . import elementwise, index, linalg, order, reduce, shape
+from . import compare, composed, elementwise, index, linalg, order, reduce, shape
 
-__all__ = ["elementwise", "index", "linalg", "order", "reduce", "shape"]
+__all__ = ["compare", "composed", "elementwise", "index", "linalg", "order", "reduce", "shape"]

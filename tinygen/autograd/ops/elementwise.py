@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from ...kernels.gelu import erf as erf_array
-from ..primitive import composition, primitive
+from ..primitive import primitive
 from ..tensor import Tensor
+from .compare import eq, floor, sign
 
 arithmetic = primitive(promotes="common")
 real_function = primitive(promotes="float")  # integers become floats
@@ -106,22 +107,6 @@ def abs(x):
 abs.vjp(x=lambda g, x: g * sign(x))
 
 
-@composition
-def square(x):
-    return x * x
-
-
-@composition
-def reciprocal(x):
-    return 1.0 / x
-
-
-@composition
-def lerp(start, end, weight):
-    """start + weight (end - start)"""
-    return start + weight * (end - start)
-
-
 # ---- Exponentials and logarithms -----------------------------------------------------------------
 
 
@@ -159,41 +144,12 @@ def log1p(x):
 log1p.vjp(x=lambda g, x: g / (1 + x))
 
 
-@composition
-def log2(x):
-    return log(x) * (1 / math.log(2))
-
-
-@composition
-def log10(x):
-    return log(x) * (1 / math.log(10))
-
-
-@composition
-def xlogy(x, y):
-    """x log y, which is 0 for x = 0 whatever y"""
-    return where(x == 0, 0.0, x * log(where(x == 0, 1.0, y)))
-
-
-@composition
-def logaddexp(x, y):
-    """log(e^x + e^y), without overflow"""
-    larger = maximum(x, y).detach()
-    larger = where(isfinite(larger), larger, 0.0)
-    return larger + log(exp(x - larger) + exp(y - larger))
-
-
 @real_function
 def sqrt(x):
     return np.sqrt(x)
 
 
 sqrt.vjp(x=lambda g, out: g / (2 * out))
-
-
-@composition
-def rsqrt(x):
-    return 1.0 / sqrt(x)
 
 
 # ---- Trigonometric and hyperbolic functions ------------------------------------------------------
@@ -215,11 +171,6 @@ def cos(x):
 cos.vjp(x=lambda g, x: -g * sin(x))
 
 
-@composition
-def tan(x):
-    return sin(x) / cos(x)
-
-
 @real_function
 def atan(x):
     return np.arctan(x)
@@ -235,16 +186,6 @@ def atan2(x, y):
 
 
 atan2.vjp(x=lambda g, x, y: g * y / (x * x + y * y), y=lambda g, x, y: -g * x / (x * x + y * y))
-
-
-@composition
-def sinh(x):
-    return (expm1(x) - expm1(-x)) * 0.5
-
-
-@composition
-def cosh(x):
-    return (exp(x) + exp(-x)) * 0.5
 
 
 @real_function
@@ -283,25 +224,6 @@ def erf(x):
 
 
 erf.vjp(x=lambda g, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x))
-
-
-@composition
-def softplus(x, beta=1.0, threshold=20.0):
-    """log(1 + e^(beta x)) / beta; x itself where beta x is above the threshold"""
-    z = x * beta
-    return where(z > threshold, x, (relu(z) + log1p(exp(-abs(z)))) * (1 / beta))
-
-
-@composition
-def logsigmoid(x):
-    """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|)"""
-    return -(relu(-x) + log1p(exp(-abs(x))))
-
-
-@composition
-def silu(x):
-    """x sigmoid(x) (Elfwing et al. 2017; swish: Ramachandran et al. 2017)"""
-    return x * sigmoid(x)
 
 
 # ---- Choosing ------------------------------------------------------------------------------------
@@ -363,21 +285,6 @@ where.vjp(
 )
 
 
-# ---- Steps: their gradient is 0 wherever it exists -----------------------------------------------
-
-
-def step_function(forward, name):
-    op = primitive(lambda x: forward(x), name=name, promotes="common")
-    return op.vjp(x=lambda g: g * 0.0)
-
-
-sign = step_function(np.sign, "sign")
-floor = step_function(np.floor, "floor")
-ceil = step_function(np.ceil, "ceil")
-round = step_function(np.round, "round")
-trunc = step_function(np.trunc, "trunc")
-
-
 # ---- Types and copies ----------------------------------------------------------------------------
 
 
@@ -397,32 +304,3 @@ def clone(x):
 
 
 clone.vjp(x=lambda g: g)
-
-
-# ---- Comparisons and logic: the result is bool and has no gradient -------------------------------
-
-eq = primitive(lambda x, y: np.equal(x, y), name="eq")
-ne = primitive(lambda x, y: np.not_equal(x, y), name="ne")
-lt = primitive(lambda x, y: np.less(x, y), name="lt")
-le = primitive(lambda x, y: np.less_equal(x, y), name="le")
-gt = primitive(lambda x, y: np.greater(x, y), name="gt")
-ge = primitive(lambda x, y: np.greater_equal(x, y), name="ge")
-logical_and = primitive(lambda x, y: np.logical_and(x, y), name="logical_and")
-logical_or = primitive(lambda x, y: np.logical_or(x, y), name="logical_or")
-logical_not = primitive(lambda x: np.logical_not(x), name="logical_not")
-isnan = primitive(lambda x: np.isnan(x), name="isnan")
-isinf = primitive(lambda x: np.isinf(x), name="isinf")
-isfinite = primitive(lambda x: np.isfinite(x), name="isfinite")
-bitwise_and = primitive(lambda x, y: np.bitwise_and(x, y), name="bitwise_and")
-bitwise_or = primitive(lambda x, y: np.bitwise_or(x, y), name="bitwise_or")
-bitwise_xor = primitive(lambda x, y: np.bitwise_xor(x, y), name="bitwise_xor")
-bitwise_not = primitive(lambda x: np.bitwise_not(x), name="bitwise_not")
-isclose = primitive(
-    lambda x, y, rtol=1e-5, atol=1e-8, equal_nan=False: np.isclose(x, y, rtol, atol, equal_nan),
-    name="isclose",
-)
-
-
-def allclose(x, y, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
-    """Whether |x - y| <= atol + rtol |y| everywhere"""
-    return bool(isclose(x, y, rtol, atol, equal_nan).array.all())

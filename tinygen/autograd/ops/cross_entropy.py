@@ -1,0 +1,29 @@
+"""Softmax cross-entropy, the loss of classifiers and language models."""
+
+from ...kernels import cross_entropy as kernels
+from ..fused import Fused
+from .compare import eq
+from .elementwise import where
+from .index import gather
+from .reduce import logsumexp
+from .shape import squeeze, unsqueeze
+
+
+@Fused
+def softmax_cross_entropy(logits, targets, ignore_index=-100):
+    """-log softmax(logits)[target], for every row: logits [rows, classes], int targets [rows], [rows].
+    A row whose target is ignore_index counts 0."""
+    ignored = eq(targets, ignore_index)
+    chosen = gather(logits, 1, unsqueeze(where(ignored, 0, targets), 1))
+    return where(ignored, 0.0, logsumexp(logits, 1) - squeeze(chosen, 1))
+
+
+@softmax_cross_entropy.kernel
+def _(logits, targets, ignore_index):
+    losses, lse = kernels.forward(logits, targets, ignore_index)
+    return losses, (lse,)
+
+
+@softmax_cross_entropy.gradient
+def _(g, saved, wanted, logits, targets, ignore_index):
+    return kernels.backward(g, logits, targets, *saved, ignore_index), None, None
