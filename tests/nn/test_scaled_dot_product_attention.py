@@ -1,0 +1,110 @@
+"""Attention: the fused path and the composed one are one function, and PyTorch's."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from tinygen.autograd import grad
+from tinygen.autograd.creation import ones, tensor, zeros
+from tinygen.autograd.dtypes import float64
+from tinygen.autograd.random import manual_seed, randn
+from tinygen.nn import functional as F
+
+
+def inputs(*lead, queries=5, keys=7, width=4, value_width=4):
+    shapes = ((queries, width), (keys, width), (keys, value_width))
+    return [randn(*lead, *shape, dtype=float64, requires_grad=True) for shape in shapes]
+
+
+def by_hand(q, k, v, allowed, scale):
+    """The definition, query by query."""
+    out = np.zeros((*q.shape[:-1], v.shape[-1]))
+    for where in np.ndindex(q.shape[:-1]):
+        batch, i = where[:-1], where[-1]
+        keys = [j for j in range(k.shape[-2]) if allowed[i, j]]
+        if keys:
+            weights = np.exp([scale * q[where] @ k[(*batch, j)] for j in keys])
+            out[where] = sum(w * v[(*batch, j)] for w, j in zip(weights / weights.sum(), keys))
+    return out
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (2, 1, 3)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_it_is_the_definition_on_both_paths(lead, causal):
+    manual_seed(0)
+    q, k, v = inputs(*lead)
+    allowed = np.tri(5, 7, dtype=bool) if causal else np.ones((5, 7), bool)
+    expected = by_hand(q.array, k.array, v.array, allowed, 0.3)
+    fused = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.3)
+    composed = F.scaled_dot_product_attention(q, k, v, tensor(allowed), scale=0.3)
+    np.testing.assert_allclose(fused.array, expected, rtol=1e-9)
+    np.testing.assert_allclose(composed.array, expected, rtol=1e-9)
+    cotangent = randn(*fused.shape, dtype=float64)
+    for a, b in zip(grad(fused, (q, k, v), cotangent), grad(composed, (q, k, v), cotangent)):
+        np.testing.assert_allclose(a.array, b.array, rtol=1e-9, atol=1e-12)
+
+
+def test_it_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    manual_seed(1)
+    bias = randn(5, 7, dtype=float64)
+    bias[0, 2] = -math.inf
+    masks = [None, tensor(np.tri(5, 7, -1, dtype=bool)), bias]
+    for mask, causal in itertools.product(masks, (False, True)):
+        if mask is not None and causal:
+            continue
+        arrays = inputs(2, 3)
+        out = F.scaled_dot_product_attention(*arrays, mask, is_causal=causal)
+        cotangent = randn(*out.shape, dtype=float64)
+        found = grad(out, arrays, cotangent)
+        theirs = [torch.tensor(x.array, requires_grad=True) for x in arrays]
+        expected = torch.nn.functional.scaled_dot_product_attention(
+            *theirs, None if mask is None else torch.tensor(mask.array), is_causal=causal
+        )
+        expected.backward(torch.tensor(cotangent.array))
+        np.testing.assert_allclose(out.array, expected.detach(), rtol=1e-9, atol=1e-12)
+        for ours, x in zip(found, theirs):
+            np.testing.assert_allclose(ours.array, x.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_a_query_that_sees_nothing_gets_zeros_and_no_nan():
+    q, k, v = inputs()
+    mask = np.ones((5, 7), bool)
+    mask[2] = False
+    out = F.scaled_dot_product_attention(q, k, v, tensor(mask))
+    assert not out.array[2].any()
+    for g in grad(out.sum(), (q, k, v)):
+        assert np.isfinite(g.array).all()
+
+
+def test_gradients_reach_an_additive_mask():
+    q, k, v = inputs()
+    bias = zeros(5, 7, dtype=float64, requires_grad=True)
+    (g,) = grad((F.scaled_dot_product_attention(q, k, v, bias) ** 2).sum(), bias)
+    assert g.array.any()
+    np.testing.assert_allclose(g.array.sum(1), 0, atol=1e-12)  # softmax ignores a shift of its row
+
+
+def test_values_of_another_width_and_broadcast_batches():
+    q, k, v = inputs(2, 3, value_width=6)
+    assert F.scaled_dot_product_attention(q, k, v).shape == (2, 3, 5, 6)
+    shared = F.scaled_dot_product_attention(q, k[0, 0], v[0, 0])
+    assert shared.shape == (2, 3, 5, 6)
+    expected = F.scaled_dot_product_attention(q[:1, :1], k[:1, :1], v[:1, :1])
+    np.testing.assert_allclose(shared.array[:1, :1], expected.array, rtol=1e-9)
+
+
+def test_dropout_drops_weights_and_keeps_the_mean():
+    manual_seed(0)
+    q, k, v = zeros(1, 1, 2000, 4), zeros(1, 1, 10, 4), ones(1, 1, 10, 4)
+    out = F.scaled_dot_product_attention(q, k, v, dropout_p=0.5)
+    assert abs(out.array.mean() - 1) < 0.05 and out.array.std() > 0.2
+    causal = F.scaled_dot_product_attention(q, k, v, dropout_p=0.5, is_causal=True)
+    assert set(np.unique(causal.array[0, 0, 0])) <= {0.0, 2.0}  # sees one key, kept or dropped
+
+
+def test_mask_and_causal_together_are_refused():
+    with pytest.raises(RuntimeError, match="not both"):
+        F.scaled_dot_product_attention(*inputs(), attn_mask=ones(5, 7), is_causal=True)
