@@ -1,13 +1,14 @@
 """Optimizers: PyTorch's trajectories, one step by hand, resuming, groups, refusals."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from tinygen import nn, optim
 from tinygen.autograd import Tensor, is_grad_enabled
-from tinygen.autograd.creation import ones, tensor
+from tinygen.autograd.creation import ones, tensor, zeros
 from tinygen.autograd.dtypes import float64
 from tinygen.nn import functional as F
 
@@ -135,6 +136,23 @@ def test_float32_stays_float32_and_learns(name, options):
     assert all(p.array is a for p, a in zip(layer.parameters(), arrays))  # updated in place
     states = [v for s in opt.state.values() for v in s.values() if isinstance(v, Tensor)]
     assert all(v.dtype == np.float32 for v in states)
+
+
+IN_NUMPY = [c for c in CASES if c[0] in ("SGD", "RMSprop", "Adagrad") or c[1].get("amsgrad")]
+
+
+@pytest.mark.parametrize(("name", "options"), IN_NUMPY)
+def test_a_step_allocates_no_array(name, options):
+    param = nn.Parameter(zeros(100_000))
+    param.grad = ones(100_000)
+    opt = getattr(optim, name)([param], **options)
+    opt.step()
+    opt.step()
+    tracemalloc.start()
+    opt.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < param.array.nbytes / 10
 
 
 # ---- One step, by hand ----

@@ -71,7 +71,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity, as far as it fits."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_ fills matrices, got a tensor of shape {tensor.shape}")
-    return _write(tensor, np.eye(*tensor.shape))
+    return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def xavier_uniform_(

@@ -38,9 +38,9 @@ class Linear(Module):
     ):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        options = {"device": device, "dtype": dtype}
-        self.weight = Parameter(empty(out_features, in_features, **options))
-        self.register_parameter("bias", Parameter(empty(out_features, **options)) if bias else None)
+        self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
+        values = empty(out_features, device=device, dtype=dtype) if bias else None
+        self.register_parameter("bias", None if values is None else Parameter(values))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -86,7 +86,8 @@ class Embedding(Module):
         cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
         """An embedding over a given table, which is not trained unless `freeze` is False."""
-        layer = cls(*embeddings.shape, padding_idx, dtype=embeddings.dtype)
+        rows, columns = embeddings.shape
+        layer = cls(rows, columns, padding_idx, dtype=embeddings.dtype)
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
         return layer
 

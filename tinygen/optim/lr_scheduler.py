@@ -71,11 +71,11 @@ class LRScheduler(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All there is to know, but for the optimizer, which is saved by itself."""
-        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
+        return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where another scheduler was saved. Load the optimizer's state as well."""
-        self.__dict__.update(state_dict)
+        vars(self).update(state_dict)
 
 
 # ---- Factors on the initial rate -----------------------------------------------------------------
@@ -351,9 +351,9 @@ def _corners(total_steps: int, pct_start: float, three_phase: bool) -> list[tupl
     return [*corners, (last, "min_lr", "max_momentum")]
 
 
-def _each(value: float | Sequence[float], groups: Sequence, name: str) -> Sequence[float]:
+def _each(value: float | Sequence[float], groups: Sequence, name: str) -> list[Any]:
     """One value for each group."""
-    values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
+    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
     if len(values) != len(groups):
         raise ValueError(
             f"expected {len(groups)} values for {name}, one a group, got {len(values)}"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinygen.autograd import Tensor
-from tinygen.autograd.fused import gelu
+from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import composed, elementwise, reduce
 from tinygen.autograd.ops.elementwise import abs, clamp, exp, expm1, log1p, sigmoid, tanh, where
 from tinygen.autograd.ops.shape import chunk
@@ -54,6 +53,14 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     if inplace:
         return _over(input, selu)
     return 1.0507009873554804934193349852946 * elu(input, 1.6732632423543772848170429916717)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Φ(x), Φ being the normal distribution function (Hendrycks & Gimpel 2016).
+
+    approximate="tanh" is the formula with a tanh that GPT-2 used.
+    """
+    return fused.gelu(input, approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -10,12 +10,14 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.ops.attention import attention
 from tinygen.autograd.ops.elementwise import where
 from tinygen.autograd.ops.reduce import softmax
+from tinygen.autograd.primitive import composition
 
 from .layer import dropout
 
 __all__ = ["scaled_dot_product_attention"]
 
 
+@composition
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

@@ -23,6 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@composition
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -62,6 +63,7 @@ def cross_entropy(
     return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
 
 
+@composition
 def nll_loss(
     input: Tensor,
     target: Tensor,
