@@ -128,6 +128,16 @@ def test_shapes():
     assert nn.Identity(3, option=4)(x) is x
 
 
+def test_one_hot():
+    labels = tensor([[2, 0], [1, 2]])
+    assert F.one_hot(labels).tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 0, 1]]]
+    assert F.one_hot(labels, 5).shape == (2, 2, 5) and F.one_hot(labels).dtype == np.int64
+    with pytest.raises(IndexError, match="2 is out of range"):
+        F.one_hot(labels, 2)
+    with pytest.raises(IndexError, match="must not be negative, got -1"):
+        F.one_hot(tensor([0, -1]), 3)
+
+
 @pytest.mark.parametrize(
     ("module", "text"),
     [

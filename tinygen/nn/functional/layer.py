@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import index
 from tinygen.autograd.ops.elementwise import where
-from tinygen.autograd.ops.index import one_hot
 from tinygen.autograd.ops.linalg import linear
 from tinygen.autograd.random import rand
 
@@ -83,3 +82,14 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         return input.mul_(0.0) if inplace else input * 0.0
     scale = (rand(input.shape) >= p).to(input.dtype) * (1 / (1 - p))
     return input.mul_(scale) if inplace else input * scale
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Labels [...] as rows [..., num_classes] of zeros with a 1 at the label (int64).
+
+    Without `num_classes` it is the largest label plus one. Raises IndexError for a label that is
+    not in [0, num_classes).
+    """
+    if tensor.array.size and tensor.array.min() < 0:
+        raise IndexError(f"one_hot: labels must not be negative, got {tensor.array.min()}")
+    return index.one_hot(tensor, num_classes)
