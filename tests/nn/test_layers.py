@@ -95,6 +95,7 @@ def test_layer_norm_options():
     bare, unbiased = nn.LayerNorm(4, elementwise_affine=False), nn.LayerNorm(4, bias=False)
     assert list(bare.parameters()) == [] and list(unbiased.state_dict()) == ["weight"]
     np.testing.assert_allclose(bare(x).array, unbiased(x).array, rtol=1e-6)
+    assert nn.LayerNorm((2, 3))(zeros(0, 2, 3)).shape == (0, 2, 3)
     with pytest.raises(RuntimeError, match=r"normalized_shape=\[5\].*\(3, 4\)"):
         nn.LayerNorm(5)(x)
 

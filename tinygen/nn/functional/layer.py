@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tinygen.autograd import Tensor, fused
@@ -59,7 +60,7 @@ def layer_norm(
     if len(shape) == 1:
         return fused.layer_norm(input, weight, bias, eps)
     flat = [x if x is None else x.reshape(-1) for x in (weight, bias)]
-    rows = input.reshape(*input.shape[: -len(shape)], -1)
+    rows = input.reshape(*input.shape[: -len(shape)], math.prod(shape))
     return fused.layer_norm(rows, *flat, eps).reshape(input.shape)
 
 
