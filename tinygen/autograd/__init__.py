@@ -1,6 +1,6 @@
 """Reverse-mode automatic differentiation on NumPy arrays.
 
-Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The rest follows from them.
+Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The rest follows.
 """
 
 from . import methods as _methods

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
-class Conversions:
+    class Attached:
+        """What methods.py attaches to Tensor, for type checkers."""
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index) -> Tensor: ...
+        def __setitem__(self, index, value) -> None: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+        def __add__(self, other) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+
+        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __mod__ = __floordiv__ = __add__
+        __and__ = __or__ = __xor__ = __lt__ = __le__ = __gt__ = __ge__ = __add__
+        __invert__ = __abs__ = __neg__
+
+else:
+    Attached = object
+
+
+class Conversions(Attached):
     """The part of Tensor that leads out of tinygen."""
 
     array: np.ndarray
-    requires_grad: Any
-    grad_fn: Any
-    shape: Any
-    dtype: Any
 
     def numpy(self) -> np.ndarray:
         """The array itself, shared with the tensor. Refused if the tensor requires grad."""

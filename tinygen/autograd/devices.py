@@ -1,4 +1,4 @@
-"""There is one device, the CPU. What scripts ask and say about devices in passing is answered here."""
+"""There is one device, the CPU. What scripts say of devices in passing is answered here."""
 
 from types import SimpleNamespace
 

@@ -1,8 +1,8 @@
-"""Reverse mode: visit every node once, after all nodes that use it, and hand cotangents to its parents.
+"""Reverse mode: visit every node once, after all its users, and hand cotangents to its parents.
 
-Nodes are numbered as they are made, so a node's users have higher numbers than itself: always taking
-the highest number that has a cotangent is a topological order. No recursion: the graph of an SDE is
-100,000 nodes deep.
+Nodes are numbered as they are made, so a node's users have higher numbers than itself: always
+taking the highest number that has a cotangent is a topological order. No recursion: the graph of
+an SDE is 100,000 nodes deep.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def backward(
     create_graph: bool = False,
     inputs: Tensors | None = None,
 ) -> None:
-    """Add to the `grad` of every leaf (or of each of `inputs`) the gradient of the sum of `tensors`.
+    """Add the gradient of the sum of `tensors` to the `grad` of every leaf, or of each of `inputs`.
 
     grad_tensors: the cotangents to start from, one for each tensor; a scalar needs none.
     retain_graph: keep what backward needs, to call it once more (default: as create_graph).
@@ -75,8 +75,8 @@ def as_tuple(x) -> tuple:
 def sweep(outputs, cotangents, retain, create_graph, wanted):
     """Run the graph backwards from `outputs`.
 
-    Returns the gradients of `wanted`, or, if that is None, a (leaf, gradient) for each leaf; and the
-    ids of those gradients that may share memory with something else.
+    Returns the gradients of `wanted`, or, if that is None, a (leaf, gradient) for each leaf; and
+    the ids of those gradients that may share memory with something else.
     """
     pending: dict[int, Tensor] = {}  # by the id of a place: the sum of what its users handed to it
     nodes: dict[int, Node] = {}  # by number: what is still to be visited

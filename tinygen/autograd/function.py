@@ -32,7 +32,7 @@ from .tensor import Node, Tensor
 
 
 class Context:
-    """What forward leaves for backward: tensors with save_for_backward, anything else as attributes."""
+    """What forward leaves for backward: tensors, and anything else as attributes."""
 
     saved_tensors: tuple = ()
     non_differentiable: tuple = ()

@@ -1,4 +1,4 @@
-"""Fused ops: a composition that is hot enough for a kernel, declared together with that composition.
+"""Fused ops: a composition hot enough for a kernel, declared together with that composition.
 
     @Fused
     def gelu(x, approximate="none"):        # the reference: says what the op is
@@ -100,8 +100,8 @@ class Fused(Primitive):
         return [(p, c) for p, c, wants in zip(places, found, wanted) if wants]
 
     def through_reference(self, args, wanted, g: Tensor) -> list:
-        """Cotangents that can be differentiated in turn. Each argument is a copy of its own, so that
-        one that was computed from another counts by itself alone."""
+        """Cotangents that can be differentiated in turn. Each argument is copied, so that one which
+        was computed from another counts by itself alone."""
         copies = [clone(a) if wants else a for a, wants in zip(args, wanted)]
         inputs = [c for c, wants in zip(copies, wanted) if wants]
         found = iter(grad(self.reference(*copies), inputs, g, create_graph=True, allow_unused=True))

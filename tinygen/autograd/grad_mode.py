@@ -1,10 +1,11 @@
-"""Whether ops are recorded: `with no_grad():`, `@no_grad()`, and their kin. Each thread has its own."""
+"""Whether ops are recorded: `with no_grad():`, `@no_grad()`, and their kin, for each thread."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from typing import Any
 
 
 class _GradMode(threading.local):
@@ -24,7 +25,7 @@ class _grad_mode_as(ContextDecorator):
 
     mode: bool
 
-    def __new__(cls, function: Callable | None = None):
+    def __new__(cls, function: Callable | None = None) -> Any:
         self = super().__new__(cls)
         self.before = []  # a stack: a decorated function may call itself
         return self if function is None else self(function)

@@ -2,8 +2,8 @@
 
 A write is the ordinary op, then a copy of its result into x's memory, then x taking that result's
 place in the graph. If x is a view, its base gets a node too, which says that a part of it was
-replaced; other views find out when they are used next (`Tensor.follow_base`). Every write is counted
-in the storage, so that a gradient which needs an overwritten value can say so.
+replaced; other views find out when they are used next (`Tensor.follow_base`). Every write is
+counted in the storage, so that a gradient which needs an overwritten value can say so.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def in_place(op, name: str):
 
 
 def check_writable(x: Tensor, name: str) -> None:
-    """A leaf's gradient is with respect to its value: to overwrite it would change the question."""
+    """A leaf's gradient is with respect to its value: overwriting it would change the question."""
     leaf = x if x._view is None else x._view.base
     if leaf.requires_grad and leaf.node is None:
         what = "a leaf tensor that requires grad" if leaf is x else "a view of such a leaf"
         raise RuntimeError(
-            f"{name} would overwrite {what}: wrap it in `with tg.no_grad():` to change a parameter, "
-            "or work on x.clone()"
+            f"{name} would overwrite {what}: to change a parameter, wrap it in "
+            "`with tg.no_grad():`, or work on x.clone()"
         )
 
 

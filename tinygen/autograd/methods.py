@@ -62,11 +62,11 @@ Tensor.__iter__ = iterate
 # ---- Ops that are methods under their own name ---------------------------------------------------
 
 for module, names in {
-    c: """allclose bitwise_and bitwise_not bitwise_or bitwise_xor ceil eq floor ge gt isclose isfinite
-          isinf isnan le logical_and logical_not logical_or lt ne round sign trunc""",
-    e: """abs add atan atan2 clamp clone cos div erf exp expm1 floor_divide log log1p maximum minimum
-          mul neg pow relu remainder sigmoid sin sqrt sub tanh""",
-    f: """cosh lerp log10 log2 logaddexp logsigmoid reciprocal rsqrt sinh square tan xlogy""",
+    c: """allclose bitwise_and bitwise_not bitwise_or bitwise_xor ceil eq floor ge gt isclose
+          isfinite isinf isnan le logical_and logical_not logical_or lt ne round sign trunc""",
+    e: """abs add atan atan2 clamp clone cos div erf exp expm1 floor_divide log log1p logsigmoid
+          maximum minimum mul neg pow relu remainder sigmoid sin sqrt sub tanh""",
+    f: """cosh lerp log10 log2 logaddexp reciprocal rsqrt sinh square tan xlogy""",
     r: """all amax amin any cumsum log_softmax logsumexp mean norm prod softmax std sum var""",
     o: "argmax argmin argsort max min sort topk",
     s: """chunk flatten flip movedim narrow roll split squeeze transpose tril triu unbind unflatten
@@ -103,7 +103,7 @@ def view(x: Tensor, *shape) -> Tensor:
     out = s.reshape(x, s.sizes(shape))
     if out._view is None and x.array.size:
         raise RuntimeError(
-            f"no view of shape {out.shape} is possible of a tensor with shape {x.shape} that is not "
+            f"no view of shape {out.shape} is possible of a tensor of shape {x.shape} that is not "
             "contiguous; use .reshape(), which copies"
         )
     return out
@@ -149,8 +149,9 @@ _python_dtypes = {float: float32, int: int64, bool: bool_, np.float32: float32, 
 Tensor.to = Tensor.type = to
 Tensor.type_as = lambda x, other: to(x, other.dtype)
 Tensor.cpu = lambda x: x
-for name, dtype in {"float": float32, "double": float64, "half": float16, "long": int64, "int": int32,
-                    "short": int16, "byte": uint8, "char": int8, "bool": bool_}.items():  # fmt: skip
+_by_name = {"float": float32, "double": float64, "half": float16, "long": int64, "int": int32,
+            "short": int16, "byte": uint8, "char": int8, "bool": bool_}  # fmt: skip
+for name, dtype in _by_name.items():
     setattr(Tensor, name, lambda x, dtype=dtype: to(x, dtype))
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
 from .tensor import Node, Tensor, View
 
+F = TypeVar("F", bound=Callable)
 registry: dict[str, Callable] = {}  # every op, by name: the tests walk it
 
 
@@ -35,7 +37,7 @@ class ShapeError(ValueError, RuntimeError):
 
 
 class Plan:
-    """For one set of arguments that want gradients: what to keep, and which VJP reads which of it."""
+    """For one set of arguments that want gradients: what to keep, and which VJP reads what."""
 
     def __init__(self, op: Primitive, wanted: tuple[int, ...]):
         rules = [(i, *op.rule(i)) for i in wanted]
@@ -60,7 +62,9 @@ class Primitive:
     """
 
     def __init__(self, forward, name: str = "", promotes: str | None = None, is_view: bool = False):
-        self.forward, self.promotes, self.is_view = forward, promotes, is_view
+        # Real functions are quiet about log(0) and 0 / 0, whose results say enough.
+        self.forward = np.errstate(all="ignore")(forward) if promotes == "float" else forward
+        self.promotes, self.is_view = promotes, is_view
         self.name = self.__name__ = name or forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.__signature__ = inspect.signature(forward)
@@ -71,7 +75,7 @@ class Primitive:
         )
         self.vjps: dict[int, tuple] = {}  # argument's position -> (function, names it reads)
         self.plans: dict[tuple[int, ...], Plan] = {}
-        registry[self.name] = self
+        register(self.name, self)
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.__signature__}>"
@@ -107,7 +111,7 @@ class Primitive:
 
     # ---- Forward ----
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args, **options) -> Tensor:
         if options:
             args, options = self.positional(args, options)
         arrays = [a.array if isinstance(a, Tensor) else a for a in args]
@@ -127,7 +131,7 @@ class Primitive:
         return out
 
     def positional(self, args, options):
-        """Tensors given by keyword, moved to their position. PyTorch's names for x and y are known."""
+        """Tensors given by keyword, moved to their position; PyTorch's names for x and y, too."""
         if not any(isinstance(v, Tensor) or k in ("input", "other") for k, v in options.items()):
             return args, options
         options = {{"input": "x", "other": "y"}.get(k, k): v for k, v in options.items()}
@@ -138,7 +142,7 @@ class Primitive:
         return (*args, *[options.pop(n, self.defaults[n]) for n in names]), options
 
     def promoted(self, args, arrays, found):
-        """The arguments converted to the type they should meet in; None if they are of it already."""
+        """The arguments converted to the type they should meet in; None if they have it already."""
         if all(a.dtype is found for a in arrays if isinstance(a, np.ndarray)):
             return None
         first = int(self.arguments[0] == "condition")  # which stays bool
@@ -239,12 +243,23 @@ def converted_to(dtype: np.dtype, x):
     return x.item() if isinstance(x, np.generic) else x
 
 
+@overload
+def primitive(forward: Callable, **settings) -> Primitive: ...
+@overload
+def primitive(forward: None = None, **settings) -> Callable[[Callable], Primitive]: ...
 def primitive(forward=None, **settings):
     """Decorator: make a Primitive of a function on arrays."""
     return Primitive(forward, **settings) if forward else lambda f: Primitive(f, **settings)
 
 
-def composition(function: Callable, name: str = "") -> Callable:
+def composition(function: F, name: str = "") -> F:
     """Decorator: register a function made of other ops, which need no gradient of its own."""
-    registry[name or function.__name__] = function
+    register(name or function.__name__, function)
     return function
+
+
+def register(name: str, op: Callable) -> None:
+    """Enter an op under its name, which must be its alone."""
+    if name in registry:
+        raise ValueError(f"there is an op {name} already, in {registry[name].__module__}")
+    registry[name] = op

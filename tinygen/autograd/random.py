@@ -1,7 +1,7 @@
 """Random numbers: seeded, reproducible, and saved in checkpoints.
 
-The generator is Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a counter
-through a few rounds of multiplication, so its state is small and its streams are independent.
+The generator is Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
+counter through a few rounds of multiplication, so its state is small.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def rand_like(x: Tensor, *, generator=None, dtype=None, requires_grad=False) -> 
 
 
 def normal(mean=0.0, std=1.0, size=None, *, generator=None) -> Tensor:
-    """Normals with this mean and standard deviation: numbers and a size, or tensors to broadcast."""
+    """Normals of this mean and standard deviation: numbers and a size, or tensors to broadcast."""
     if size is None:
         size = np.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
     return randn(tuple(size), generator=generator) * std + mean

@@ -14,8 +14,8 @@ from .shape import transpose, unsqueeze
 
 @Fused
 def attention(q, k, v, causal=False, scale=None):
-    """softmax(scale q k') v (Vaswani et al. 2017, equation 1): q [batch, heads, queries, n], k and v
-    [batch, heads, keys, n]; [batch, heads, queries, n]. scale is 1/√n by default. causal: query i
+    """softmax(scale q k') v (Vaswani et al. 2017, equation 1): q [batch, heads, queries, n], k and
+    v [batch, heads, keys, n]; out like q. scale is 1/√n by default. causal: query i
     sees keys 0 to i only.
 
     The kernel never holds a matrix [queries, keys] (Dao et al. 2022, FlashAttention); the reference

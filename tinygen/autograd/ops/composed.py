@@ -4,7 +4,7 @@ import math
 
 from ..primitive import composition
 from .compare import isfinite
-from .elementwise import abs, cos, exp, expm1, log, log1p, maximum, relu, sigmoid, sin, sqrt, where
+from .elementwise import cos, exp, expm1, log, logsigmoid, maximum, sigmoid, sin, sqrt, where
 
 
 @composition
@@ -70,14 +70,7 @@ def cosh(x):
 @composition
 def softplus(x, beta=1.0, threshold=20.0):
     """log(1 + e^(beta x)) / beta; x itself where beta x is above the threshold"""
-    z = x * beta
-    return where(z > threshold, x, (relu(z) + log1p(exp(-abs(z)))) * (1 / beta))
-
-
-@composition
-def logsigmoid(x):
-    """log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|)"""
-    return -(relu(-x) + log1p(exp(-abs(x))))
+    return where(x * beta > threshold, x, logsigmoid(x * -beta) * (-1 / beta))
 
 
 @composition

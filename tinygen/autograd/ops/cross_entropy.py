@@ -11,7 +11,7 @@ from .shape import squeeze, unsqueeze
 
 @Fused
 def softmax_cross_entropy(logits, targets, ignore_index=-100):
-    """-log softmax(logits)[target], for every row: logits [rows, classes], int targets [rows], [rows].
+    """-log softmax(logits)[target] for every row: logits [rows, classes], targets and out [rows].
     A row whose target is ignore_index counts 0."""
     ignored = eq(targets, ignore_index)
     chosen = gather(logits, 1, unsqueeze(where(ignored, 0, targets), 1))

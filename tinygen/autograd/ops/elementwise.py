@@ -1,4 +1,4 @@
-"""Elementwise ops. Each gradient stands under its forward; what is no primitive is composed of them.
+"""Elementwise primitives. Each gradient stands under its forward. composed.py builds on them.
 
 At a kink the subgradient is PyTorch's: 0 for abs, sign and relu at 0, an equal share for equal
 arguments of maximum and minimum, 1 at the bounds of clamp.
@@ -208,6 +208,15 @@ def sigmoid(x):
 sigmoid.vjp(x=lambda g, out: g * out * (1 - out))
 
 
+@real_function
+def logsigmoid(x):
+    """log(sigmoid(x)) = -log(1 + e^-x), without overflow"""
+    return -np.logaddexp(0, np.negative(x))
+
+
+logsigmoid.vjp(x=lambda g, x: g * sigmoid(-x))
+
+
 @arithmetic
 def relu(x):
     """max(x, 0)"""
@@ -275,7 +284,7 @@ clamp.vjp(
 
 @arithmetic
 def where(condition, x, y):
-    """x where the condition holds, y elsewhere. A NaN in the branch not taken reaches no gradient."""
+    """x where the condition holds, else y. A NaN in the branch not taken reaches no gradient."""
     return np.where(condition, x, y)
 
 

@@ -1,7 +1,7 @@
 """Indexing: reading and writing some of the elements.
 
-An index may be anything that NumPy takes: ints, slices, None, ..., lists, arrays and tensors of ints
-or bools. Where an element is read several times its gradient is summed.
+An index may be anything that NumPy takes: ints, slices, None, ..., lists, arrays and tensors of
+ints or bools. Where an element is read several times its gradient is summed.
 """
 
 import math
@@ -101,7 +101,7 @@ def checked_index(index, size: int, op: str) -> np.ndarray:
 
 @composition
 def gather(x, dim, index):
-    """out[i, j, ...] = x[i, ..., index[i, j, ...] at dim, ...]; index is no larger than x elsewhere"""
+    """out[i, j, ...] = x[i, ..., index[i, j, ...] at dim, ...]; index is no larger elsewhere"""
     return getitem(x, along(checked_index(index, x.shape[dim], "gather"), dim))
 
 
@@ -197,7 +197,7 @@ def nonzero(x, as_tuple=False):
 
 @primitive
 def embedding(weight, indices):
-    """Row indices[...] of the table weight [num_embeddings, width], for every index: [..., width]"""
+    """Row indices[...] of the table weight [num_embeddings, width]: [..., width]"""
     if indices.dtype.kind not in "iu":
         raise IndexError(f"indices must be integers; they are {indices.dtype}")
     if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
@@ -224,5 +224,7 @@ def one_hot(x, num_classes=-1):
     """1 at each index, 0 elsewhere, along a new last dimension of num_classes (-1: largest + 1)"""
     index = x.array
     classes = int(index.max()) + 1 if num_classes == -1 and index.size else num_classes
+    if index.size and index.min() < 0:
+        raise IndexError(f"one_hot: class {index.min()} is negative")
     index = checked_index(index, classes, "one_hot")
     return Tensor((index[..., None] == np.arange(classes)).astype(np.int64))

@@ -41,13 +41,13 @@ def extreme(x, dim, keepdim, everywhere, position, pairwise):
 
 @composition
 def max(x, dim=None, keepdim=False):
-    """The largest element; with an int dim, (values, indices); with a tensor, the pairwise maximum"""
+    """The largest element; with an int dim, (values, indices); with a tensor, of each pair"""
     return extreme(x, dim, keepdim, amax, argmax, maximum)
 
 
 @composition
 def min(x, dim=None, keepdim=False):
-    """The smallest element; with an int dim, (values, indices); with a tensor, the pairwise minimum"""
+    """The smallest element; with an int dim, (values, indices); with a tensor, of each pair"""
     return extreme(x, dim, keepdim, amin, argmin, minimum)
 
 

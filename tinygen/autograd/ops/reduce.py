@@ -1,13 +1,13 @@
 """Reductions and scans: ops that combine the elements along some dimensions (`dim`).
 
-`dim` is None for all dimensions, an int, or a tuple of ints; `keepdim` leaves size 1 in their place.
+`dim` is None for all dimensions, an int, or a tuple of ints; `keepdim` leaves size 1 in their
+place.
 """
 
 import math
 
 import numpy as np
 
-from ..creation import ones
 from ..primitive import composition, primitive
 from .compare import eq, isfinite
 from .elementwise import abs, exp, log, sqrt, where
@@ -99,9 +99,8 @@ def prod(x, dim=None, keepdim=False):
     if dim is None:
         total = prod(reshape(x, (-1,)), 0)
         return reshape(total, (1,) * x.ndim) if keepdim else total
-    shape = tuple(1 if i == dim % x.ndim else n for i, n in enumerate(x.shape))
     if not x.shape[dim]:
-        return ones(shape if keepdim else sum_shape(x.shape, dim), dtype=x.dtype)
+        return sum(x, dim, keepdim) + 1  # an empty product
     while (n := x.shape[dim]) > 1:
         odd = [narrow(x, dim, n - 1, 1)] if n % 2 else []
         x = cat([narrow(x, dim, 0, n // 2) * narrow(x, dim, n // 2, n // 2), *odd], dim)

@@ -1,0 +1,1 @@
+"""The models, one family a file, each read from top to bottom. They do not import one another."""
