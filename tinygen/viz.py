@@ -43,10 +43,10 @@ def loss_curve(
     levels: by name, values to compare with, drawn as horizontal lines.
     """
     figure, ((axes,),) = _figure(size=(7, 4.2))
-    losses = np.asarray(losses, np.float64)
-    width = max(1, len(losses) // 50)
-    pieces = [losses[i : i + width] for i in range(0, len(losses), width)]
-    steps = [min((i + 0.5) * width, len(losses)) for i in range(len(pieces))]
+    values = np.asarray(losses, np.float64)
+    width = max(1, len(values) // 50)
+    pieces = [values[i : i + width] for i in range(0, len(values), width)]
+    steps = [min((i + 0.5) * width, len(values)) for i in range(len(pieces))]
     low, middle, high = np.transpose([np.quantile(p, (0.05, 0.5, 0.95)) for p in pieces])
     axes.fill_between(steps, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(steps, middle, color=COLOURS[0], label="training, median and 90 % band")
@@ -56,7 +56,7 @@ def loss_curve(
         axes.axhline(value, color=GREY, linewidth=1, linestyle="--")
         axes.annotate(f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"),
                       ha="right", va="bottom", color=INK, fontsize=8)  # fmt: skip
-    axes.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0, max(1, len(losses))))
+    axes.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0, max(1, len(values))))
     # The first steps fall from high up; leave room for what comes after them.
     top = max([middle[min(1, len(middle) - 1)], *(levels or {}).values()])
     bottom = min([low.min(), *(min(v) for _, v in (evaluations or {}).values()),

@@ -34,7 +34,7 @@ def backward(
     wanted = None if inputs is None else as_tuple(inputs)
     retain = create_graph if retain_graph is None else retain_graph
     found, shared = sweep(as_tuple(tensors), grad_tensors, retain, create_graph, wanted)
-    for leaf, g in found if wanted is None else zip(wanted, found):
+    for leaf, g in found:
         if g is not None:
             accumulate(leaf, g, create_graph, id(g) in shared)
 
@@ -60,23 +60,26 @@ def grad(
             )
     retain = create_graph if retain_graph is None else retain_graph
     found, _ = sweep(as_tuple(outputs), grad_outputs, retain, create_graph, wanted)
-    if not allow_unused and any(g is None for g in found):
+    missing = [i for i, (_, g) in enumerate(found) if g is None]
+    if missing and not allow_unused:
         raise RuntimeError(
-            f"input {[g is None for g in found].index(True)} was not used to compute the outputs; "
+            f"input {missing[0]} was not used to compute the outputs; "
             "pass allow_unused=True to get None for it"
         )
-    return tuple(found)
+    return tuple(g for _, g in found)
 
 
 def as_tuple(x) -> tuple:
     return (x,) if x is None or isinstance(x, Tensor) else tuple(x)
 
 
-def sweep(outputs, cotangents, retain, create_graph, wanted):
+def sweep(
+    outputs, cotangents, retain, create_graph, wanted
+) -> tuple[list[tuple[Tensor, Tensor | None]], set[int]]:
     """Run the graph backwards from `outputs`.
 
-    Returns the gradients of `wanted`, or, if that is None, a (leaf, gradient) for each leaf; and
-    the ids of those gradients that may share memory with something else.
+    Returns a (tensor, gradient) for each of `wanted`, or, if that is None, for each leaf; and the
+    ids of those gradients that may share memory with something else.
     """
     pending: dict[int, Tensor] = {}  # by the id of a place: the sum of what its users handed to it
     nodes: dict[int, Node] = {}  # by number: what is still to be visited
@@ -94,9 +97,8 @@ def sweep(outputs, cotangents, retain, create_graph, wanted):
 
     heap: list[int] = []
     needed = None if wanted is None else needed_places(outputs, wanted)
-    results = {} if wanted is None else {id(x.place): None for x in wanted}
-    mode = set_grad_enabled(create_graph)
-    with mode:
+    results: dict[int, Tensor | None] = dict.fromkeys(id(x.place) for x in wanted or ())
+    with set_grad_enabled(create_graph):
         for output, g in zip(outputs, seeds(outputs, cotangents), strict=True):
             shared.add(id(g))
             hand(output.place, g)
@@ -128,7 +130,7 @@ def sweep(outputs, cotangents, retain, create_graph, wanted):
     if wanted is None:
         return [(leaf, pending[key]) for key, leaf in leaves.items()], shared
     results.update({key: pending[key] for key in leaves if key in results})
-    return [results[id(x.place)] for x in wanted], shared
+    return [(x, results[id(x.place)]) for x in wanted], shared
 
 
 def seeds(outputs, cotangents) -> list[Tensor]:

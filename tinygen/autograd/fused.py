@@ -19,6 +19,7 @@ create_graph the engine differentiates the reference instead: gradients of any o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,7 +41,8 @@ class Fused(Primitive):
               is False
     """
 
-    kernel_function = gradient_function = None
+    kernel_function: Callable
+    gradient_function: Callable
 
     def __init__(self, reference):
         super().__init__(reference)

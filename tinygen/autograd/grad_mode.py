@@ -24,6 +24,7 @@ class _grad_mode_as(ContextDecorator):
     """Recording on or off, as a context, as `@no_grad()` or as a bare `@no_grad`."""
 
     mode: bool
+    before: list[bool]
 
     def __new__(cls, function: Callable | None = None) -> Any:
         self = super().__new__(cls)

@@ -1,5 +1,7 @@
 """The one table that gives Tensor its operators and methods. Importing it fills the class."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import numpy as np

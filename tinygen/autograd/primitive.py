@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -247,7 +247,7 @@ def converted_to(dtype: np.dtype, x):
 def primitive(forward: Callable, **settings) -> Primitive: ...
 @overload
 def primitive(forward: None = None, **settings) -> Callable[[Callable], Primitive]: ...
-def primitive(forward=None, **settings):
+def primitive(forward=None, **settings) -> Any:
     """Decorator: make a Primitive of a function on arrays."""
     return Primitive(forward, **settings) if forward else lambda f: Primitive(f, **settings)
 

@@ -6,6 +6,8 @@ counter through a few rounds of multiplication, so its state is small.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .dtypes import get_default_dtype
@@ -29,7 +31,7 @@ class Generator:
 
     def get_state(self) -> dict:
         """Where in its stream the generator is: a dict of ints and arrays, for a checkpoint."""
-        return self.rng.bit_generator.state
+        return dict(self.rng.bit_generator.state)
 
     def set_state(self, state: dict) -> None:
         """Go on from where get_state() was called."""
@@ -85,7 +87,9 @@ def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) ->
     return _made(rng_of(generator).random(as_shape(size), dtype), dtype, requires_grad)
 
 
-def randint(low, high=None, size=None, *, generator=None, dtype=np.int64, device=None) -> Tensor:
+def randint(
+    low, high=None, size: Any = None, *, generator=None, dtype=np.int64, device=None
+) -> Tensor:
     """Independent uniform integers from low to high - 1; `randint(high, size)` begins at 0."""
     if size is None:
         low, high, size = 0, low, high

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Node:
 
     count = itertools.count().__next__  # later nodes have higher numbers: an order of computation
 
-    def __init__(self, op, parents, kept, writes=(), plan=None, shapes=(), out_storage=None):
+    def __init__(self, op, parents, kept, writes=(), plan: Any = None, shapes=(), out_storage=None):
         self.op = op
         self.parents = parents  # for each wanted input: its Node, or the leaf Tensor
         self.kept = kept  # the values that the VJPs read; None once backward() has freed them
@@ -51,7 +51,7 @@ class Node:
         self.plan = plan  # which VJPs will run, and where each finds its values
         self.shapes = shapes  # of the wanted inputs, to undo broadcasting
         self.out_storage = out_storage  # of the output, if the VJPs read the output
-        self.hooks = None
+        self.hooks: dict | None = None
         self.number = Node.count()
 
 

@@ -41,4 +41,4 @@ def _(q, k, v, causal, scale):
 @attention.gradient
 def _(g, saved, wanted, q, k, v, causal, scale):
     found = kernels.backward(g, q, k, v, *saved, causal, softmax_scale(q, scale))
-    return *found, None, None
+    return (*found, None, None)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import composed, elementwise, reduce
-from tinygen.autograd.ops.elementwise import abs, clamp, exp, expm1, log1p, sigmoid, tanh, where
+from tinygen.autograd.ops.composed import softplus
+from tinygen.autograd.ops.elementwise import abs, clamp, expm1, logsigmoid, sigmoid, tanh, where
 from tinygen.autograd.ops.shape import chunk
 from tinygen.autograd.primitive import composition
 
@@ -72,30 +73,6 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · tanh(softplus(x)) (Misra 2020)."""
     return _over(input, mish) if inplace else input * tanh(softplus(input))
-
-
-def softplus_parts(input: Tensor) -> tuple[Tensor, Tensor]:
-    """max(x, 0) and log(1 + exp(−|x|)), whose sum is softplus(x): stable for every x.
-
-    At 0, where both have a kink, their slopes are chosen such that the slope of the sum is right.
-    With abs and relu it would be 0, at the very place where layers of zero weights start.
-    """
-    negative = input < 0
-    above = where(negative, 0.0, input)
-    return above, log1p(exp(where(negative, input, -input)))
-
-
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + exp(βx)) / β, and x itself where βx > threshold: a smooth max(x, 0)."""
-    scaled = input * beta
-    above, tail = softplus_parts(scaled)
-    return where(scaled > threshold, input, (above + tail) / beta)
-
-
-def logsigmoid(input: Tensor) -> Tensor:
-    """log sigmoid(x) = −softplus(−x), without a threshold."""
-    above, tail = softplus_parts(-input)
-    return -(above + tail)
 
 
 @composition

@@ -14,7 +14,7 @@ from tinygen.autograd.ops.elementwise import clamp, exp, log, log1p, where
 from tinygen.autograd.ops.shape import movedim
 from tinygen.autograd.primitive import composition
 
-from .activation import log_softmax, softplus_parts
+from .activation import log_softmax, logsigmoid
 from .regression import checked_reduction, reduced
 
 __all__ = [
@@ -175,13 +175,11 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """−weight · (pos_weight · t log σ(x) + (1 − t) log σ(−x)), of logits x and targets t in [0, 1].
 
-    Here −log σ(−x) = softplus(x) = max(x, 0) + log(1 + exp(−|x|)), and −log σ(x) is the same with
-    max(−x, 0): one logarithm is enough for both. `pos_weight` > 1 counts positives for more.
+    `pos_weight` > 1 counts positives for more.
     """
     _check_same_shape(input, target)
     positive = target if pos_weight is None else target * pos_weight
-    above, tail = softplus_parts(input)
-    losses = positive * (above - input + tail) + (1 - target) * (above + tail)
+    losses = (target - 1) * logsigmoid(-input) - positive * logsigmoid(input)
     return reduced(losses if weight is None else losses * weight, reduction)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import index
+from tinygen.autograd.ops.compare import eq
 from tinygen.autograd.ops.elementwise import where
 from tinygen.autograd.ops.linalg import linear
 from tinygen.autograd.random import rand
@@ -26,7 +27,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     padding_idx = checked_padding_idx(padding_idx, len(weight))
     if padding_idx is None:
         return out
-    return where((input == padding_idx).unsqueeze(-1), out.detach(), out)
+    is_padding = index.getitem(eq(input, padding_idx), (..., None))
+    return where(is_padding, out.detach(), out)
 
 
 def checked_padding_idx(padding_idx: int | None, num_embeddings: int) -> int | None:
