@@ -194,7 +194,7 @@ def failures(check: Check) -> Iterator[str]:
 
 
 def gradients(pairs, inputs, create_graph=False) -> tuple[Tensor | None, ...]:
-    """The gradients of Σ output · cotangent over the pairs; None where nothing depends on an input."""
+    """The gradients of Σ output · cotangent over the pairs; None where nothing depends on it."""
     if not pairs:
         return (None,) * len(inputs)
     outputs, cotangents = zip(*pairs)
