@@ -40,5 +40,6 @@ def _(q, k, v, causal, scale):
 
 @attention.gradient
 def _(g, saved, wanted, q, k, v, causal, scale):
-    found = kernels.backward(g, q, k, v, *saved, causal, softmax_scale(q, scale))
+    out, lse = saved
+    found = kernels.backward(g, q, k, v, out, lse, causal, softmax_scale(q, scale))
     return (*found, None, None)

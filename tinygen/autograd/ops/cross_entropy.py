@@ -26,4 +26,5 @@ def _(logits, targets, ignore_index):
 
 @softmax_cross_entropy.gradient
 def _(g, saved, wanted, logits, targets, ignore_index):
-    return kernels.backward(g, logits, targets, *saved, ignore_index), None, None
+    (lse,) = saved
+    return kernels.backward(g, logits, targets, lse, ignore_index), None, None
