@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import math
 import os
+import shlex
 import sys
 
 import numpy as np
@@ -33,34 +34,34 @@ from tinygen.text import (
 )
 from tinygen.train import Trainer
 
+STEPS = 3000
+STEPS = 3000
 NGRAMS = (1, 2, 5)  # orders of the models to compare with
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Train a character-level GPT on real text, and let it write.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a character-level GPT on real text, and let it write."
     )
     add = parser.add_argument
-    add("--text", metavar="FILE", help="a UTF-8 text; default: Python's reference manual")
-    add("--out", metavar="DIR", default="runs/gpt", help="where results go")
+    add("--text", metavar="FILE", help="a UTF-8 text (default: Python's reference manual)")
+    add("--out", metavar="DIR", default="runs/gpt", help="where results go (%(default)s)")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
-    add("--steps", type=positive, default=3000, help="training steps in all")
-    add("--prompt", default="The ", help="what the sample begins with")
-    add("--temperature", type=float, default=0.8, help="of the sample: lower is safer")
-    add("--sample", type=positive, default=600, help="how many characters to sample")
-    add("--seed", type=int, default=1337)
-    size = parser.add_argument_group("the model and its training")
-    add = size.add_argument
-    add("--n-layer", type=positive, default=4, help="blocks")
-    add("--n-head", type=positive, default=4, help="attention heads in each")
-    add("--n-embd", type=positive, default=128, help="width, a multiple of --n-head")
-    add("--block-size", type=positive, default=64, help="characters that the model looks back")
-    add("--batch-size", type=positive, default=12, help="windows in a training step")
-    add("--dropout", type=float, default=0.0)
-    add("--lr", type=float, default=1e-3, help="highest learning rate; it ends at a tenth")
-    add("--weight-decay", type=float, default=0.1)
-    add("--eval-every", type=positive, default=250, help="steps between evaluations")
+    add("--steps", type=positive, help=f"training steps in all ({STEPS})")
+    add("--seed", type=int, default=1337, help="of the weights and the batches (%(default)s)")
+    add("--prompt", help="what the sample begins with (default: a new line)")
+    add("--sample", type=positive, default=600, help="characters to sample (%(default)s)")
+    add("--temperature", type=float, default=0.8, help="lower is safer (%(default)s)")
+    add = parser.add_argument_group("the model and its training").add_argument
+    add("--n-layer", type=positive, default=4, help="blocks (%(default)s)")
+    add("--n-head", type=positive, default=4, help="attention heads in each (%(default)s)")
+    add("--n-embd", type=positive, default=128, help="width, a multiple of n-head (%(default)s)")
+    add("--block-size", type=positive, default=128, help="characters it looks back (%(default)s)")
+    add("--batch-size", type=positive, default=8, help="windows in a step (%(default)s)")
+    add("--dropout", type=float, default=0.0, help="(%(default)s)")
+    add("--lr", type=float, default=3e-3, help="learning rate; ends at a tenth (%(default)s)")
+    add("--weight-decay", type=float, default=0.1, help="(%(default)s)")
+    add("--eval-every", type=positive, default=250, help="steps between (%(default)s)")
     return parser.parse_args(argv)
 
 
@@ -70,6 +71,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def above_0(text: str) -> float:
+    if not float(text) > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it needs one character at least")
+    return text
+
+
 def main(argv=None) -> int:
     args = parse_arguments(argv)
     try:
@@ -77,6 +90,8 @@ def main(argv=None) -> int:
     except (OSError, ValueError, FloatingPointError) as error:
         print(f"gpt.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # one that training didn't catch
+        return 130
 
 
 def run(args) -> int:
@@ -85,8 +100,10 @@ def run(args) -> int:
     text = read_text(args.text) if args.text else python_docs_text()
     if args.resume:
         adopt_settings(args, tg.load(checkpoint), text)
+    args.steps = args.steps or STEPS
+    args.steps = args.steps or STEPS
     tokenizer = CharTokenizer.train(text)
-    prompt = tokenizer.encode(args.prompt)
+    prompt = tokenizer.encode(args.prompt or ("\n" if "\n" in text else text[0]))
     train_ids, val_ids = train_val_split(np.array(tokenizer.encode(text)))
     if len(val_ids) <= args.block_size:
         raise ValueError(
@@ -94,9 +111,9 @@ def run(args) -> int:
             f"few for --block-size {args.block_size}, which needs {10 * (args.block_size + 1):,}"
         )
     trainer = make_trainer(args, tokenizer.vocab_size, train_ids, checkpoint)
-    trainer.about = {"settings": settings_of(args), "text": fingerprint(text)}
     if args.resume:
         trainer.resume()
+    trainer.about = {"settings": settings_of(args), "text": fingerprint(text)}
     print(
         f"{len(text):,} characters, {tokenizer.vocab_size} of them different; "
         f"{sum(p.numel() for p in trainer.model.parameters()):,} parameters"
@@ -109,7 +126,8 @@ def run(args) -> int:
         unit="char",
     )
     if not finished:
-        command = " ".join(["python", *[a for a in sys.argv if a != "--resume"], "--resume"])
+        again = [argument for argument in sys.argv if argument != "--resume"]
+        command = shlex.join(["python", *again, "--resume"])
         print(f"stopped after step {trainer.step}, saved to {checkpoint}; to go on:\n  {command}")
         return 130
     report(args, trainer, tokenizer, train_ids, val_ids, prompt)
@@ -186,14 +204,15 @@ def fingerprint(text: str) -> str:
 
 def adopt_settings(args, state: dict, text: str) -> None:
     """Take the settings of the run that is resumed; only --steps may be another."""
-    if not isinstance(state, dict) or "about" not in state:
+    about = state.get("about") if isinstance(state, dict) else None
+    if not isinstance(about, dict) or not {"settings", "text"} <= about.keys():
         raise CheckpointError(f"the checkpoint in {args.out} is not one of gpt.py")
-    if state["about"]["text"] != fingerprint(text):
+    if about["text"] != fingerprint(text):
         raise CheckpointError(
             f"the checkpoint in {args.out} was trained on another text; give the same --text"
         )
-    steps = args.steps if "--steps" in sys.argv else None
-    vars(args).update(state["about"]["settings"])
+    steps = args.steps
+    vars(args).update(about["settings"])
     args.steps = steps or args.steps
 
 

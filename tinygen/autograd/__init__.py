@@ -6,15 +6,19 @@ Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The re
 from . import methods as _methods
 from .engine import backward, grad
 from .function import Function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .tensor import Tensor
 
 __all__ = [
     "Function",
+    "GradcheckError",
     "Tensor",
     "backward",
     "enable_grad",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
