@@ -204,9 +204,14 @@ class GPT(nn.Module):
             )
             for block in self.transformer.h
         ]
-        self(idx)
-        for hook in hooks:
-            hook.remove()
+        was_training = self.training
+        self.eval()
+        try:
+            self(idx)
+        finally:
+            self.train(was_training)
+            for hook in hooks:
+                hook.remove()
         return maps
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
