@@ -59,7 +59,7 @@ def loss_curve(
     axes.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0, max(1, len(values))))
     # The first steps fall from high up; leave room for what comes after them.
     top = max([middle[min(1, len(middle) - 1)], *(levels or {}).values()])
-    bottom = min([low.min(), *(min(v) for _, v in (evaluations or {}).values()),
+    bottom = min([low.min(), *(v for _, found in (evaluations or {}).values() for v in found),
                   *(levels or {}).values()])  # fmt: skip
     axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.08 * (top - bottom))
     axes.legend(frameon=False, fontsize=8)
