@@ -45,9 +45,9 @@ def cut(logits: np.ndarray, top_k: int | None, top_p: float | None) -> np.ndarra
         k = min(top_k, logits.shape[-1])
         least = np.partition(logits, -k, axis=-1)[:, -k, None]
         logits = np.where(logits < least, -np.inf, logits)
-    if top_p is not None:
-        if not 0 < top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1], not {top_p}; None keeps every token")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be in (0, 1], not {top_p}; None keeps every token")
+    if top_p is not None and top_p < 1:  # sums that round to 1 would cut the unlikeliest off
         order = np.argsort(-logits, axis=-1, kind="stable")
         p = softmax(Tensor(np.take_along_axis(logits, order, -1)), -1).array
         dropped = np.cumsum(p, -1) - p >= top_p  # those before it already add up to top_p
