@@ -35,7 +35,6 @@ from tinygen.text import (
 from tinygen.train import Trainer
 
 STEPS = 3000
-STEPS = 3000
 NGRAMS = (1, 2, 5)  # orders of the models to compare with
 
 
@@ -51,7 +50,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--seed", type=int, default=1337, help="of the weights and the batches (%(default)s)")
     add("--prompt", help="what the sample begins with (default: a new line)")
     add("--sample", type=positive, default=600, help="characters to sample (%(default)s)")
-    add("--temperature", type=float, default=0.8, help="lower is safer (%(default)s)")
+    add("--temperature", type=above_0, default=0.8, help="lower is safer (%(default)s)")
     add = parser.add_argument_group("the model and its training").add_argument
     add("--n-layer", type=positive, default=4, help="blocks (%(default)s)")
     add("--n-head", type=positive, default=4, help="attention heads in each (%(default)s)")
@@ -77,12 +76,6 @@ def above_0(text: str) -> float:
     return float(text)
 
 
-def not_empty(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("it needs one character at least")
-    return text
-
-
 def main(argv=None) -> int:
     args = parse_arguments(argv)
     try:
@@ -100,7 +93,6 @@ def run(args) -> int:
     text = read_text(args.text) if args.text else python_docs_text()
     if args.resume:
         adopt_settings(args, tg.load(checkpoint), text)
-    args.steps = args.steps or STEPS
     args.steps = args.steps or STEPS
     tokenizer = CharTokenizer.train(text)
     prompt = tokenizer.encode(args.prompt or ("\n" if "\n" in text else text[0]))
