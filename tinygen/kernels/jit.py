@@ -1,12 +1,304 @@
-"""How kernels are compiled, cached and given threads."""
+"""How kernels are compiled, cached on disk, and given threads.
 
-_threads = 1
+`kernel` is the one decorator through which every Numba function of tinygen goes:
+
+    @kernel(parallel=True)
+    def scale(x, factor, threads):
+        for t in prange(threads): ...
+
+It compiles at the first call (importing compiles nothing), into a cache of the user's that later
+processes load from. Under TINYGEN_JIT=0 it returns the function as it is, Numba is never imported,
+and the public functions take their NumPy lines instead.
+
+A kernel takes `threads`, and its caller decides: `threads_for(work, threshold)` is 1 below the
+measured size from which a second thread pays, and one budget, `get_num_threads()`, above it.
+Results never depend on it. No kernel releases the GIL, so `scratch` serves one call at a time.
+
+Environment variables:
+    TINYGEN_JIT=0        NumPy only
+    TINYGEN_NUM_THREADS  the budget; else NUMBA_NUM_THREADS, else the cores this process may use
+    TINYGEN_CACHE        where compiled kernels are kept; else XDG_CACHE_HOME/tinygen, ~/.cache/tinygen
+    TINYGEN_LANES        forces the width of vectors (see `simd`)
+"""
+
+import atexit
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import threadpoolctl
+
+ENABLED = os.environ.get("TINYGEN_JIT", "1") != "0"
+
+if ENABLED:
+    import llvmlite
+    import llvmlite.binding as llvm
+    import numba
+    from numba import prange, types
+else:
+    prange = range
+
+# What LLVM may do to arithmetic where a kernel asks for it. The other two flags of `fastmath`, nnan
+# and ninf, are never used: they delete the handling of NaN.
+REORDER = {"contract", "reassoc", "nsz", "arcp"}
+
+
+def serves(x: np.ndarray) -> bool:
+    """Whether the compiled float32 kernels take this array."""
+    return ENABLED and x.dtype == np.float32
+
+
+def plain(x: np.ndarray) -> np.ndarray:
+    """x itself if it is C-contiguous, aligned and writeable, as kernels expect; else a copy."""
+    return x if x.flags.carray else np.array(x, order="C")
+
+
+# ---- Compiling -----------------------------------------------------------------------------------
+
+
+def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls=()):
+    """Compile `function` when it is first called, and keep the result on disk.
+
+    parallel: `prange` loops run on threads.
+    fastmath: False or REORDER.
+    signature: Numba's type of the function, if one is to serve all arguments; `const(...)` says of
+        an array that it is only read, and so may be read-only.
+    calls: the `c_function`s that it calls, directly or not.
+    """
+    if function is None:
+        return functools.partial(
+            kernel, parallel=parallel, fastmath=fastmath, signature=signature, calls=calls
+        )
+    if not ENABLED:
+        return function
+    dispatcher = numba.njit(error_model="numpy", parallel=parallel, fastmath=fastmath)(function)
+    numba_compile = dispatcher.compile
+
+    def compile(arguments):  # Numba calls this for every new combination of argument types
+        with compiling(dispatcher):
+            for called in calls:
+                link(called)
+            if not signature:
+                return numba_compile(arguments)
+            result = numba_compile(numba_type(signature))
+            dispatcher.disable_compile()
+            return result
+
+    dispatcher.compile = compile
+    return dispatcher
+
+
+def c_function(signature: str) -> Callable:
+    """Decorator: compile `function` once, by itself; kernels that call it say so in `calls`.
+
+    Numba compiles what a kernel calls anew into every caller, and twice into a parallel one: for
+    the matrix tile that would take 20 seconds instead of 4. So the tile is a C function, called
+    through its address, and takes pointers (`array.ctypes`) where others take arrays.
+    """
+
+    def decorate(function):
+        if not ENABLED:
+            return function
+        symbol = f"{function.__module__}.{function.__qualname__}"
+        c_sources[symbol] = function, signature
+        return types.ExternalFunction(symbol, numba_type(signature))
+
+    return decorate
+
+
+c_sources: dict[str, tuple[Callable, str]] = {}
+
+
+@functools.cache
+def link(called):
+    """Compile a c_function, or load it from the cache, and tell the linker where it is."""
+    function, signature = c_sources[called.symbol]
+    compiled = numba.cfunc(numba_type(signature), cache=True, error_model="numpy")(function)
+    llvm.add_symbol(called.symbol, compiled.address)
+    return compiled  # kept by functools.cache: it owns the machine code
+
+
+def numba_type(signature: str):
+    """The type that `signature` spells, such as "void(const(float32[:, :]), intp)"."""
+    return eval(signature, {**vars(types), "const": lambda array: array.copy(readonly=True)})
+
+
+lock = threading.RLock()
+compile_seconds = 0.0
+
+
+@contextlib.contextmanager
+def compiling(dispatcher) -> Iterator[None]:
+    """Around a compilation: one thread at a time, cached in our directory, announced if slow.
+
+    The setting of Numba's that names the directory is put back afterwards, for the user's own
+    functions. Kernels that this one calls are compiled inside, and become part of it.
+    """
+    global compile_seconds
+    with lock:
+        before, begin = numba.config.CACHE_DIR, time.perf_counter()
+        outermost = before != cache_directory()
+        numba.config.CACHE_DIR = cache_directory()
+        timer = threading.Timer(max(0, 1 - compile_seconds), announce)
+        timer.daemon = True
+        try:
+            if outermost:
+                timer.start()
+                dispatcher.enable_caching()
+            yield
+        finally:
+            timer.cancel()
+            numba.config.CACHE_DIR = before
+            if outermost and dispatcher.stats.cache_misses:
+                compile_seconds += time.perf_counter() - begin
+
+
+@functools.cache
+def announce() -> None:
+    """Say, once, why nothing seems to happen."""
+    say(f"compiling kernels, once; later runs load them from {cache_directory()}")
+
+
+def say(message: str) -> None:
+    print(f"tinygen: {message}", file=sys.stderr, flush=True)
+
+
+@functools.cache
+def cache_directory() -> str:
+    """Where this version of the kernels, for this machine, is kept; made if missing."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    home = os.environ.get("TINYGEN_CACHE") or os.path.join(base, "tinygen")
+    directory = os.path.join(home, f"kernels-{fingerprint()}")
+    try:
+        os.makedirs(directory, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        directory = tempfile.mkdtemp(prefix="tinygen-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        say(f"{error}; kernels are compiled for this run only (TINYGEN_CACHE names another place)")
+    return directory
+
+
+def fingerprint() -> str:
+    """A hash of all that compiled code depends on: Numba itself would only notice a change to the
+    file of the kernel, not one to what it calls."""
+    from tinygen.kernels.simd import LANES
+
+    sources = sorted(pathlib.Path(__file__).parent.glob("*.py"))
+    parts = [source.read_bytes() for source in sources]
+    features = llvm.get_host_cpu_features().flatten()
+    for version in (numba, llvmlite, sys, llvm.get_host_cpu_name(), features, LANES):
+        parts.append(
+            str(getattr(version, "__version__", getattr(version, "version", version))).encode()
+        )
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+# ---- Threads -------------------------------------------------------------------------------------
+
+
+def available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# A variable of our own, for numba.get_num_threads() takes longer (0.7 µs) than a small kernel.
+budget = int(
+    os.environ.get("TINYGEN_NUM_THREADS")
+    or os.environ.get("NUMBA_NUM_THREADS")
+    or available_cores()
+)
+usable = (
+    0  # threads that kernels use: `budget`, or 1 where threads would be unsafe; 0 = not yet known
+)
 
 
 def set_num_threads(threads: int) -> None:
-    global _threads
-    _threads = threads
+    """Let kernels use so many threads. Results do not depend on it."""
+    global budget, usable
+    if threads < 1:
+        raise ValueError(f"set_num_threads: expected at least 1 thread, got {threads}")
+    budget, usable = threads, 0
 
 
 def get_num_threads() -> int:
-    return _threads
+    """How many threads kernels may use."""
+    return budget
+
+
+def threads_for(work: int, threshold: int) -> int:
+    """How many threads to use for `work`, of which less than `threshold` is done sooner by one."""
+    if work < threshold:
+        return 1
+    return usable or settle_threads()
+
+
+def settle_threads() -> int:
+    """Find out whether threads are safe, and start them."""
+    global usable
+    hold_blas()
+    usable = budget if budget > 1 and safe_threads() else 1
+    return usable
+
+
+@functools.cache
+def safe_threads() -> bool:
+    """Whether Numba has threads that several Python threads may use at once.
+
+    Its own `workqueue` is not of that kind: it aborts the process. (It is slow, too: 110 µs a loop
+    against 2 µs.)
+    """
+    numba.get_num_threads()  # starts the threads, and so decides
+    if numba.threading_layer() != "workqueue":
+        return True
+    say(
+        "kernels run on one thread: install OpenMP (libgomp1, libomp) or `pip install tbb` for more"
+    )
+    return False
+
+
+@functools.cache
+def hold_blas() -> None:
+    """Hold NumPy's BLAS to one thread from now on.
+
+    Its threads and Numba's both spin while they wait, and take the cores from each other: calls of
+    90 µs became 8 ms. Nor would its results be the same for every number of threads.
+    """
+    threadpoolctl.threadpool_limits(limits=1, user_api="blas")
+
+
+def after_fork() -> None:
+    """GNU OpenMP aborts a forked child that uses the threads of its parent: use one thread there."""
+    global budget, usable
+    if usable > 1:
+        budget = usable = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork)
+
+
+# ---- Scratch memory ------------------------------------------------------------------------------
+
+memory = threading.local()
+
+
+def scratch(size: int) -> np.ndarray:
+    """[size] float32 of anything, for the length of one call. The same memory serves every call of
+    a Python thread: asking the system for it each time costs more than small kernels do. It begins
+    a cache line, so that no aligned vector lies on two."""
+    array = getattr(memory, "array", None)
+    if array is None or array.size < size:
+        fresh = np.empty(size + 16, np.float32)
+        memory.array = array = fresh[-fresh.ctypes.data % 64 // 4 :]
+    return array

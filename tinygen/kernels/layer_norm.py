@@ -1,21 +1,151 @@
-"""Layer normalisation."""
+"""Layer normalisation of rows, forward and backward (Ba, Kiros and Hinton 2016, equation 4).
+
+    z = (x - mean) rstd,   y = z weight + bias,   rstd = 1 / sqrt(variance + eps)
+
+mean and (biased) variance are those of each row. With dz = dy weight, the gradients are
+
+    dx = rstd (dz - mean(dz) - z mean(dz z)),   dweight = sum over rows of dy z,   dbias = ... of dy
+
+Shapes: x, y and their gradients [rows, columns]; weight, bias [columns]; mean, rstd [rows]. A row is
+passed over three times forward and twice backward, while it is in the L1 cache.
+"""
+
+import functools
+import math
 
 import numpy as np
 
+from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
-def forward(x, weight, bias, eps):
-    mean = x.mean(1)
-    rstd = 1 / np.sqrt(x.var(1) + x.dtype.type(eps))
-    y = (x - mean[:, None]) * rstd[:, None]
-    if weight is not None:
-        y = y * weight
-    if bias is not None:
-        y = y + bias
+if ENABLED:
+    from tinygen.kernels.simd import (
+        LANES,
+        broadcast,
+        first,
+        load_first,
+        store_first,
+        sum_lanes,
+        where,
+    )
+
+PARALLEL = 16_384  # elements from which two threads are faster than one: there each takes 5 µs
+CHUNKS = 16  # pieces in which rows are summed up, whatever the number of threads
+
+
+def forward_reference(x, weight, bias, eps):
+    mean, variance = x.mean(1), x.var(1)
+    rstd = (1 / np.sqrt(variance + eps)).astype(x.dtype)
+    return (x - mean[:, None]) * rstd[:, None] * weight + bias, mean, rstd
+
+
+def backward_reference(dy, x, weight, mean, rstd):
+    z, dz = (x - mean[:, None]) * rstd[:, None], dy * weight
+    dx = dz - dz.mean(1, keepdims=True) - z * (dz * z).mean(1, keepdims=True)
+    return dx * rstd[:, None], (dy * z).sum(0), dy.sum(0)
+
+
+def forward(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(y, mean, rstd) of x [rows, columns]; no weight counts as ones, no bias as zeros."""
+    weight = constant(1, x.shape[1], x.dtype) if weight is None else plain(weight)
+    bias = constant(0, x.shape[1], x.dtype) if bias is None else plain(bias)
+    if not serves(x) or x.size == 0:
+        return forward_reference(x, weight, bias, eps)
+    y, mean, rstd = np.empty(x.shape, x.dtype), *np.empty((2, len(x)), x.dtype)
+    forward_rows(plain(x), weight, bias, eps, y, mean, rstd, threads_for(x.size, PARALLEL))
     return y, mean, rstd
 
 
-def backward(dy, x, weight, mean, rstd):
-    z = (x - mean[:, None]) * rstd[:, None]
-    dz = dy if weight is None else dy * weight
-    dx = (dz - dz.mean(1, keepdims=True) - z * (dz * z).mean(1, keepdims=True)) * rstd[:, None]
-    return dx, (dy * z).sum(0), dy.sum(0)
+def backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray | None, mean: np.ndarray, rstd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(dx, dweight, dbias) for the cotangent dy [rows, columns] of y."""
+    weight = constant(1, x.shape[1], x.dtype) if weight is None else plain(weight)
+    if not serves(x) or x.size == 0:
+        return backward_reference(dy, x, weight, mean, rstd)
+    dx, sums = np.empty(x.shape, x.dtype), np.zeros((CHUNKS, 2, x.shape[1]), x.dtype)
+    threads = threads_for(x.size, PARALLEL)
+    backward_rows(plain(dy), plain(x), weight, plain(mean), plain(rstd), dx, sums, threads)
+    dweight, dbias = sums.sum(0)
+    return dx, dweight, dbias
+
+
+@functools.lru_cache(maxsize=64)
+def constant(value, columns, dtype):
+    return np.full(columns, value, dtype)
+
+
+# ---- Kernels -------------------------------------------------------------------------------------
+
+
+@kernel(parallel=True)
+def forward_rows(x, weight, bias, eps, y, mean, rstd, threads):
+    rows = len(x)
+    if threads == 1:
+        normalise(x, 0, rows, weight, bias, eps, y, mean, rstd)
+    else:
+        for t in prange(threads):
+            begin, end = t * rows // threads, (t + 1) * rows // threads
+            normalise(x, begin, end, weight, bias, eps, y, mean, rstd)
+
+
+@kernel
+def normalise(x, begin, end, weight, bias, eps, y, mean, rstd):
+    columns = x.shape[1]
+    for r in range(begin, end):
+        row = r * columns
+        total = broadcast(0.0)
+        for c in range(0, columns, LANES):
+            total = total + load_first(x, row + c, columns - c)
+        m = sum_lanes(total) / columns
+
+        total = broadcast(0.0)
+        for c in range(0, columns, LANES):
+            left = columns - c
+            d = where(first(left), load_first(x, row + c, left) - m, 0.0)
+            total = total + d * d
+        s = 1 / math.sqrt(sum_lanes(total) / columns + eps)
+
+        for c in range(0, columns, LANES):
+            left = columns - c
+            z = (load_first(x, row + c, left) - m) * s
+            store_first(
+                y, row + c, z * load_first(weight, c, left) + load_first(bias, c, left), left
+            )
+        mean[r], rstd[r] = m, s
+
+
+@kernel(parallel=True)
+def backward_rows(dy, x, weight, mean, rstd, dx, sums, threads):
+    if threads == 1:
+        gradients(0, CHUNKS, dy, x, weight, mean, rstd, dx, sums)
+    else:
+        for t in prange(threads):
+            begin, end = t * CHUNKS // threads, (t + 1) * CHUNKS // threads
+            gradients(begin, end, dy, x, weight, mean, rstd, dx, sums)
+
+
+@kernel
+def gradients(begin, end, dy, x, weight, mean, rstd, dx, sums):
+    """dx of some chunks of rows, and the sums over each chunk: of dweight in [:, 0], dbias [:, 1]."""
+    rows, columns = x.shape
+    for chunk in range(begin, end):
+        dweight, dbias = 2 * chunk * columns, (2 * chunk + 1) * columns
+        for r in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
+            row, m, s = r * columns, mean[r], rstd[r]
+            total, total_z = broadcast(0.0), broadcast(0.0)
+            for c in range(0, columns, LANES):
+                left = columns - c
+                z, g = (load_first(x, row + c, left) - m) * s, load_first(dy, row + c, left)
+                store_first(sums, dweight + c, load_first(sums, dweight + c, left) + g * z, left)
+                store_first(sums, dbias + c, load_first(sums, dbias + c, left) + g, left)
+                dz = g * load_first(weight, c, left)  # 0 beyond the row's end, where z is not
+                total = total + dz
+                total_z = total_z + dz * z
+            dz_mean, dzz_mean = sum_lanes(total) / columns, sum_lanes(total_z) / columns
+            for c in range(0, columns, LANES):
+                left = columns - c
+                z = (load_first(x, row + c, left) - m) * s
+                dz = load_first(dy, row + c, left) * load_first(weight, c, left)
+                store_first(dx, row + c, (dz - dz_mean - z * dzz_mean) * s, left)

@@ -1,0 +1,348 @@
+"""A vector of float32 for kernels: LANES numbers in one register, with Python's operators.
+
+A loop over n numbers reads like its formula, and the last vector may be a partial one:
+
+    for i in range(0, n, LANES):
+        x = load_first(source, i, n - i)                     # zeros beyond the end
+        store_first(target, i, x / (1.0 + exp(-x)), n - i)   # nothing written beyond the end
+
+Arrays are addressed by an offset in elements from their first one, whatever their shape, and nobody
+checks bounds. A plain number that meets a vector stands for all lanes. `x * y + z` may be rounded
+once instead of twice; nothing else is reordered, and NaN comes through everywhere.
+
+This is the only file that speaks LLVM. Its parts: the three types, what an operation is, the
+operations (each is the LLVM instruction it is made of), and functions written in terms of them.
+"""
+
+import operator
+import os
+
+import llvmlite.binding as llvm
+import llvmlite.ir as ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin, lower_cast, models, register_model
+
+from tinygen.kernels.jit import kernel
+
+
+def lanes_of_this_machine() -> int:
+    """How many float32 fill a vector register: 512, 256 or 128 bits."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 16
+    return 8 if features.get("avx2") and features.get("fma") else 4
+
+
+LANES = int(os.environ.get("TINYGEN_LANES") or lanes_of_this_machine())
+
+
+# ---- Types ---------------------------------------------------------------------------------------
+
+f32, i32, i64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """LANES values of one kind, in a register."""
+
+    def __init__(self, name: str, lane: ir.Type):
+        super().__init__(f"{name}{LANES}")
+        self.llvm = ir.VectorType(lane, LANES)
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm)
+
+
+floats, ints, bools = Vector("floats", f32), Vector("ints", i32), Vector("bools", ir.IntType(1))
+
+
+def in_all_lanes(builder, number):
+    nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
+    one = builder.insert_element(nothing, number, i32(0))
+    return builder.shuffle_vector(one, nothing, ints.llvm([0] * LANES))
+
+
+@lower_cast(types.Number, floats)
+def number_to_floats(context, builder, number_type, _, number):
+    return in_all_lanes(builder, context.cast(builder, number, number_type, types.float32))
+
+
+@lower_cast(types.Number, ints)
+def number_to_ints(context, builder, number_type, _, number):
+    return in_all_lanes(builder, context.cast(builder, number, number_type, types.int32))
+
+
+# ---- What an operation is ------------------------------------------------------------------------
+
+memory = (types.Array, types.CPointer)  # as an operand: a float32 array, or a pointer to float32
+
+
+def accepts(operand, given, all_given) -> bool:
+    """Whether a value of type `given` may stand where an operation wants `operand`."""
+    if operand is memory:
+        return isinstance(given, memory) and given.dtype == types.float32
+    if given == operand:
+        return True
+    is_vector = isinstance(operand, Vector)
+    return isinstance(given, types.Number) and (not is_vector or operand in all_given)
+
+
+def define(function, result, operands, emit):
+    """Let kernels call `function`; `emit(builder, *values)` writes the LLVM that computes it."""
+
+    class Typing(AbstractTemplate):
+        key = function
+
+        def generic(self, given, _):
+            if len(given) != len(operands):
+                return None
+            if not all(accepts(o, g, given) for o, g in zip(operands, given)):
+                return None
+            return signature(result, *(g if o is memory else o for o, g in zip(operands, given)))
+
+    def lower(context, builder, typed, values):
+        addresses = [
+            context.make_array(kind)(context, builder, value).data
+            if isinstance(kind, types.Array)
+            else value
+            for kind, value in zip(typed.args, values)
+        ]
+        value = emit(builder, *addresses)
+        return context.get_dummy_value() if result is types.void else value
+
+    infer_global(function, types.Function(Typing))
+    for kind in memory if memory in operands else (None,):
+        lower_builtin(function, *(kind if o is memory else o for o in operands))(lower)
+
+
+def operation(result, *operands):
+    """Decorator for `def name(builder, x, y)`, which kernels then call as `name(x, y)`."""
+
+    def decorate(emit):
+        define(emit, result, operands, emit)
+        return emit
+
+    return decorate
+
+
+def intrinsic(builder, name, result, *arguments, **flags):
+    """Call LLVM's own function llvm.`name` (llvm.org/docs/LangRef.html#intrinsic-functions)."""
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = get_or_insert_function(builder.module, function_type, f"llvm.{name}")
+    return builder.call(function, arguments, **flags)
+
+
+V = f"v{LANES}f32"  # what LLVM calls the type `floats` in the names of its functions
+
+# ---- Arithmetic and comparison -------------------------------------------------------------------
+
+
+def define_operators(result, operand, instructions, **flags):
+    for function, instruction in instructions.items():
+
+        def emit(builder, x, y, instruction=instruction):
+            return getattr(builder, instruction)(x, y, **flags)
+
+        define(function, result, (operand, operand), emit)
+
+
+FUSED = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul"}
+define_operators(floats, floats, FUSED, flags=("contract",))
+define_operators(floats, floats, {operator.truediv: "fdiv"})
+define_operators(ints, ints, {operator.add: "add", operator.lshift: "shl"})
+define(operator.neg, floats, (floats,), lambda builder, x: builder.fneg(x))
+
+
+def define_comparison(function, sign):
+    define(function, bools, (floats, floats), lambda b, x, y: b.fcmp_ordered(sign, x, y))
+
+
+for function, sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
+    define_comparison(function, sign)
+
+
+@operation(floats, types.float32)
+def broadcast(builder, number):
+    """`number` in every lane."""
+    return in_all_lanes(builder, number)
+
+
+@operation(floats, floats, floats, floats)
+def fma(builder, x, y, z):
+    """x * y + z, rounded once."""
+    return intrinsic(builder, f"fma.{V}", floats.llvm, x, y, z)
+
+
+@operation(floats, floats)
+def sqrt(builder, x):
+    return intrinsic(builder, f"sqrt.{V}", floats.llvm, x)
+
+
+@operation(floats, floats, floats)
+def maximum(builder, x, y):
+    """The larger, lane by lane; NaN where either is NaN, as in numpy.maximum."""
+    return intrinsic(builder, f"maximum.{V}", floats.llvm, x, y, fastmath=("nsz",))
+
+
+@operation(floats, floats, floats)
+def minimum(builder, x, y):
+    """The smaller, lane by lane; NaN where either is NaN, as in numpy.minimum."""
+    return intrinsic(builder, f"minimum.{V}", floats.llvm, x, y, fastmath=("nsz",))
+
+
+@operation(floats, bools, floats, floats)
+def where(builder, condition, x, y):
+    """x in the lanes where `condition` holds, y in the others."""
+    return builder.select(condition, x, y)
+
+
+@operation(bools, types.intp)
+def first(builder, count):
+    """True in the first `count` lanes."""
+    limit = in_all_lanes(builder, builder.trunc(count, i32))
+    return builder.icmp_signed("<", ints.llvm(list(range(LANES))), limit)
+
+
+@operation(types.float32, floats)
+def sum_lanes(builder, x):
+    """The sum over all lanes, always added in the same order."""
+    return intrinsic(builder, f"vector.reduce.fadd.{V}", f32, f32(-0.0), x, fastmath=("reassoc",))
+
+
+@operation(types.float32, floats)
+def max_lanes(builder, x):
+    """The largest lane; NaN if any lane is NaN."""
+    return intrinsic(builder, f"vector.reduce.fmaximum.{V}", f32, x)
+
+
+@operation(ints, floats)
+def nearest_int(builder, x):
+    """The nearest integers, of two the even one."""
+    return builder.fptosi(intrinsic(builder, f"roundeven.{V}", floats.llvm, x), ints.llvm)
+
+
+@operation(floats, ints)
+def to_floats(builder, n):
+    """The integers as numbers."""
+    return builder.sitofp(n, floats.llvm)
+
+
+@operation(ints, floats)
+def bits(builder, x):
+    """The 32 bits of each number."""
+    return builder.bitcast(x, ints.llvm)
+
+
+@operation(floats, ints)
+def from_bits(builder, n):
+    """The numbers that have these bits."""
+    return builder.bitcast(n, floats.llvm)
+
+
+# ---- Memory --------------------------------------------------------------------------------------
+# Any element may begin a vector: nothing is assumed to be aligned better than a float32 is.
+
+
+def address_of(builder, data, offset, kind):
+    return builder.bitcast(builder.gep(data, [offset]), kind.as_pointer())
+
+
+@operation(floats, memory, types.intp)
+def load(builder, data, offset):
+    """LANES elements in a row."""
+    return builder.load(address_of(builder, data, offset, floats.llvm), align=4)
+
+
+@operation(floats, memory, types.intp, types.intp)
+def load_first(builder, data, offset, count):
+    """The first `count` of LANES elements, zeros in the other lanes, whose memory is not touched."""
+    address, zeros = address_of(builder, data, offset, floats.llvm), floats.llvm([0.0] * LANES)
+    mask = first(builder, count)
+    return intrinsic(builder, f"masked.load.{V}.p0", floats.llvm, address, i32(4), mask, zeros)
+
+
+@operation(floats, memory, types.intp)
+def load_same(builder, data, offset):
+    """One element, in every lane."""
+    return in_all_lanes(builder, builder.load(address_of(builder, data, offset, f32), align=4))
+
+
+@operation(types.void, memory, types.intp, floats)
+def store(builder, data, offset, x):
+    builder.store(x, address_of(builder, data, offset, floats.llvm), align=4)
+
+
+@operation(types.void, memory, types.intp, floats, types.intp)
+def store_first(builder, data, offset, x, count):
+    """Store the first `count` lanes; the memory of the others is not touched."""
+    address, mask = address_of(builder, data, offset, floats.llvm), first(builder, count)
+    intrinsic(builder, f"masked.store.{V}.p0", ir.VoidType(), x, address, i32(4), mask)
+
+
+@operation(types.void, memory, types.intp)
+def prefetch(builder, data, offset):
+    """Ask for an element's cache line ahead of time. The element need not exist."""
+    address = address_of(builder, data, offset, f32)
+    intrinsic(builder, "prefetch.p0", ir.VoidType(), address, i32(0), i32(3), i32(1))
+
+
+@operation(types.intp, types.intp)
+def opaque(builder, number):
+    """The same number, of which LLVM no longer knows how it was computed."""
+    return builder.asm(ir.FunctionType(i64, [i64]), "", "=r,0", [number], side_effect=False)
+
+
+# ---- Shuffles ------------------------------------------------------------------------------------
+
+
+def interleave(builder, x, y, begin):
+    lanes = range(begin, begin + LANES // 2)
+    order = [lane for i in lanes for lane in (i, LANES + i)]
+    return builder.shuffle_vector(x, y, ints.llvm(order))
+
+
+@operation(floats, floats, floats)
+def interleave_low(builder, x, y):
+    """x0, y0, x1, y1, ... of the lower halves."""
+    return interleave(builder, x, y, 0)
+
+
+@operation(floats, floats, floats)
+def interleave_high(builder, x, y):
+    """The same of the upper halves."""
+    return interleave(builder, x, y, LANES // 2)
+
+
+# ---- Functions made of operations ----------------------------------------------------------------
+
+
+@kernel
+def exp(x):
+    """e^x, off by less than one unit in the last place; 0 below e^-87.33, where denormals begin.
+
+    With n the integer nearest x / ln 2, e^x = 2^n e^r where |r| <= ln(2) / 2. The polynomial for
+    e^r is that of Cephes' expf (Moshier 1992); 2^n is added to the exponent, which begins at bit 23.
+    """
+    n = nearest_int(x * 1.4426950408889634)
+    r = fma(to_floats(n), -0.693145751953125, x)  # ln 2 is split: this part has so few bits that
+    r = fma(to_floats(n), -1.4286068203094172e-6, r)  # its products are exact, this is the rest
+    p = fma(r, 1.9875691500e-4, 1.3981999507e-3)
+    p = fma(r, p, 8.3334519073e-3)
+    p = fma(r, p, 4.1665795894e-2)
+    p = fma(r, p, 1.6666665459e-1)
+    p = fma(r, p, 5.0000001201e-1)
+    p = fma(r * r, p, r) + 1.0
+    y = from_bits(bits(p) + (n << 23))
+    y = where(x > 88.72283, float("inf"), y)
+    y = where(x < -87.33654, 0.0, y)
+    return where(x == x, y, x)  # NaN is the one number that differs from itself
