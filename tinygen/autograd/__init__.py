@@ -6,8 +6,8 @@ Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The re
 from . import methods as _methods
 from .engine import backward, grad
 from .function import Function
-from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .tensor import Tensor
 
 __all__ = [

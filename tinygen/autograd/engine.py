@@ -192,4 +192,4 @@ def accumulate(leaf: Tensor, g: Tensor, create_graph: bool, shared: bool) -> Non
         leaf.grad = leaf.grad + g
     else:
         np.add(leaf.grad.array, g.array, out=leaf.grad.array)
-        leaf.grad.storage.writes += 1
+        leaf.grad.storage.note_write("backward")

@@ -76,18 +76,16 @@ class Function:
 def record(cls, ctx: Context, args, outputs) -> None:
     """Make one node for the call, and for each output a node that is a part of it."""
     parents = [a.place for a, wants in zip(args, ctx.needs_input_grad) if wants]
-    shapes = [a.shape for a, wants in zip(args, ctx.needs_input_grad) if wants]
     positions = {id(t): i for i, t in enumerate(outputs)}
-    kept = [(t, positions.get(id(t)), t.storage.writes if isinstance(t, Tensor) else 0)
-            for t in ctx.saved_tensors]  # fmt: skip
+    saved = [(t, positions.get(id(t))) for t in ctx.saved_tensors]
     # A node must not hold the output that holds it: of an output it keeps the values only.
-    kept = [(t if position is None else t.detach(), position, n) for t, position, n in kept]
+    kept = [(t if position is None else t.detach(), position) for t, position in saved]
     ctx.saved_tensors = ()
-    call = Node(FunctionOp(cls, ctx, outputs), parents, kept, shapes=shapes)
+    call = Node(FunctionOp(cls, ctx, outputs), parents, kept)
     for i, output in enumerate(outputs):
         differentiable = not any(output is t for t in ctx.non_differentiable)
         if isinstance(output, Tensor) and output.dtype.kind == "f" and differentiable:
-            output.node, output._requires_grad = part_of(call, i), True
+            output.node, output._requires_grad = part_of(call, i, output.shape), True
 
 
 class FunctionOp:
@@ -110,25 +108,26 @@ class FunctionOp:
                 "arguments, and each needs one, or None"
             )
         found = [c for c, wants in zip(found, needs) if wants]
-        for parent, shape, cotangent in zip(node.parents, node.shapes, found):
+        for parent, cotangent in zip(node.parents, found):
             if cotangent is not None and (needed is None or id(parent) in needed):
-                if cotangent.shape != shape:
+                if cotangent.shape != parent.shape:
                     raise RuntimeError(
                         f"{self.name}.backward returned a gradient of shape {cotangent.shape} for "
-                        f"an argument of shape {shape}"
+                        f"an argument of shape {parent.shape}"
                     )
                 yield (
                     parent,
                     clone(cotangent),
                 )  # the user may have kept, or returned twice, this one
 
-    def opened(self, node: Node, tensor, position, writes):
+    def opened(self, node: Node, tensor, position):
         """A saved tensor, refused if it was written to since; an output gets its place back."""
         if isinstance(tensor, Tensor):
-            check_unwritten("saved tensor", node, tensor.storage, writes)
+            check_unwritten("saved tensor", node, tensor.storage)
             if position is not None:
                 tensor = tensor.detach()
-                tensor.node, tensor._requires_grad = part_of(node, position), True
+                tensor.node = part_of(node, position, tensor.shape)
+                tensor._requires_grad = True
         return tensor
 
 
@@ -150,5 +149,5 @@ class Part:
         return [(node.parents[0], Parts({self.position: g}))]
 
 
-def part_of(call: Node, position: int) -> Node:
-    return Node(Part(call.op.name, position), [call], ())
+def part_of(call: Node, position: int, shape) -> Node:
+    return Node(Part(call.op.name, position), [call], (), shape=shape)

@@ -67,13 +67,12 @@ class Fused(Primitive):
         except (ValueError, IndexError, TypeError) as error:
             raise self.explained(error, arrays) from error
         out = Tensor(array)
-        if is_grad_enabled() and (tensors := [a for a in args if isinstance(a, Tensor)]):
+        if is_grad_enabled():
             wanted = tuple([a.requires_grad if isinstance(a, Tensor) else False for a in args])
             if any(wanted):
-                writes = [a._storage.writes if a._storage else 0 for a in tensors]
                 parents = [a.place for a, wants in zip(args, wanted) if wants]
                 storage = out.storage if any(s is array for s in saved) else None
-                out.node = Node(self, parents, (args, saved), writes, wanted, (), storage)
+                out.node = Node(self, parents, (args, saved), wanted, array.shape, storage)
                 out._requires_grad = True
         return out
 
@@ -86,10 +85,10 @@ class Fused(Primitive):
 
     def cotangents(self, node: Node, g: Tensor, needed=None):
         args, saved = node.kept
-        tensors = [(n, a) for n, a in zip(self.arguments, args) if isinstance(a, Tensor)]
-        for (name, a), writes in zip(tensors, node.writes):
-            check_unwritten(f"argument `{name}`", node, a._storage, writes)
-        check_unwritten("output", node, node.out_storage, 0)
+        for name, a in zip(self.arguments, args):
+            if isinstance(a, Tensor):
+                check_unwritten(f"argument `{name}`", node, a._storage)
+        check_unwritten("output", node, node.out_storage)
         parents = iter(node.parents)
         places = [next(parents) if wants else None for wants in node.plan]
         wanted = [p is not None and (needed is None or id(p) in needed) for p in places]

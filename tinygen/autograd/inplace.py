@@ -34,8 +34,9 @@ def in_place(op, name: str):
         record = is_grad_enabled() and any(
             isinstance(t, Tensor) and t.requires_grad for t in (x, *others)
         )
+        check_memory(x, name)
         if record:
-            check_writable(x, name)
+            check_leaf(x, name)
         old = same_place(x)
         write(x, op(old, *args, **options), name, record)
         return x
@@ -45,7 +46,16 @@ def in_place(op, name: str):
     return method
 
 
-def check_writable(x: Tensor, name: str) -> None:
+def check_memory(x: Tensor, name: str) -> None:
+    """Memory that can't be written, or in which one element stands for several."""
+    if not x.array.flags.writeable:
+        raise RuntimeError(
+            f"{name}: this tensor's memory can't be written: one element stands for several, as "
+            "after expand, or it belongs to a read-only array; write to x.clone() instead"
+        )
+
+
+def check_leaf(x: Tensor, name: str) -> None:
     """A leaf's gradient is with respect to its value: overwriting it would change the question."""
     leaf = x if x._view is None else x._view.base
     if leaf.requires_grad and leaf.node is None:
@@ -79,19 +89,11 @@ def write(x: Tensor, out: Tensor, name: str, record: bool) -> None:
         keep_own_values(whole.node, x)
     if out.node is not None:
         keep_own_values(out.node, x)
-    try:
-        np.copyto(x.array, out.array)
-    except ValueError:
-        raise RuntimeError(
-            f"{name}: this tensor's memory can't be written, or one element stands for several "
-            "(as after expand): write to x.clone() instead"
-        ) from None
-    storage = x.storage
-    storage.writes += 1
-    storage.written_by = name
+    np.copyto(x.array, out.array)
+    x.storage.note_write(name)
     if record:
         base.node, base._requires_grad = whole.node, whole._requires_grad
-        storage.rebases += 1
+        x.storage.rebases += 1
 
 
 def keep_own_values(node, x: Tensor) -> None:
@@ -104,10 +106,8 @@ def keep_own_values(node, x: Tensor) -> None:
         copy.node, copy._requires_grad = value.node, value._requires_grad
         return copy
 
-    kept = node.kept
-    if kept and isinstance(kept, tuple):  # of a fused op: its arguments, and what its kernel saved
-        node.kept = (tuple(own(a) for a in kept[0]), kept[1])
-        values = [a for a in node.kept[0] if isinstance(a, Tensor)]
+    if isinstance(node.kept, tuple):  # of a fused op: its arguments, and what its kernel saved
+        args, saved = node.kept
+        node.kept = (tuple(own(a) for a in args), saved)
     else:
-        node.kept = values = [own(v) for v in kept]
-    node.writes = [v._storage.writes if isinstance(v, Tensor) and v._storage else 0 for v in values]
+        node.kept = [own(value) for value in node.kept]

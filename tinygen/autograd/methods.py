@@ -9,7 +9,7 @@ import numpy as np
 from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
-from .inplace import in_place
+from .inplace import check_memory, in_place
 from .ops import compare as c
 from .ops import composed as f
 from .ops import elementwise as e
@@ -222,34 +222,31 @@ for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.
                      "iand": c.bitwise_and, "ior": c.bitwise_or}.items():  # fmt: skip
     setattr(Tensor, f"__{operator}__", in_place(op, f"{op.name}_"))
 
-Tensor.copy_ = in_place(
-    lambda x, src, non_blocking=False: s.expand(creation.as_tensor(src), x.shape).to(x.dtype),
-    "copy_",
-)
-Tensor.fill_ = in_place(
-    lambda x, value: e.clone(s.expand(creation.as_tensor(value, x.dtype), x.shape)), "fill_"
-)
-Tensor.zero_ = in_place(creation.zeros_like, "zero_")
-Tensor.addcmul_ = in_place(lambda x, a, b, *, value=1: x + value * a * b, "addcmul_")
-Tensor.addcdiv_ = in_place(lambda x, a, b, *, value=1: x + value * a / b, "addcdiv_")
-Tensor.clamp_min_ = in_place(lambda x, min: e.clamp(x, min), "clamp_min_")
-Tensor.clamp_max_ = in_place(lambda x, max: e.clamp(x, None, max), "clamp_max_")
-Tensor.normal_ = in_place(
-    lambda x, mean=0.0, std=1.0, *, generator=None: (
-        random.randn_like(x, generator=generator) * std + mean
+
+def put(x: Tensor, values) -> Tensor:
+    """`values` in place of all of x: like x in shape and dtype, without a gradient for x"""
+    return e.where(np.True_, creation.as_tensor(values).to(x.dtype), x)
+
+
+for name, op in {
+    "copy": lambda x, src, non_blocking=False: put(x, src),
+    "fill": put,
+    "zero": lambda x: put(x, 0),
+    "addcmul": lambda x, a, b, *, value=1: x + value * a * b,
+    "addcdiv": lambda x, a, b, *, value=1: x + value * a / b,
+    "clamp_min": lambda x, min: e.clamp(x, min),
+    "clamp_max": lambda x, max: e.clamp(x, None, max),
+    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: put(
+        x, random.randn_like(x, generator=generator) * std + mean
     ),
-    "normal_",
-)
-Tensor.uniform_ = in_place(
-    lambda x, a=0.0, b=1.0, *, generator=None: (
-        random.rand_like(x, generator=generator) * (b - a) + a
+    "uniform": lambda x, a=0.0, b=1.0, *, generator=None: put(
+        x, random.rand_like(x, generator=generator) * (b - a) + a
     ),
-    "uniform_",
-)
-Tensor.bernoulli_ = in_place(
-    lambda x, p=0.5, *, generator=None: (random.rand_like(x, generator=generator) < p).to(x.dtype),
-    "bernoulli_",
-)
+    "bernoulli": lambda x, p=0.5, *, generator=None: put(
+        x, random.rand_like(x, generator=generator) < p
+    ),
+}.items():
+    setattr(Tensor, f"{name}_", in_place(op, f"{name}_"))
 
 set_recorded = in_place(lambda x, index, value: i.setitem(x, value, index), "x[...] = value")
 
@@ -261,9 +258,9 @@ def set_item(x: Tensor, index, value) -> None:
     if x.requires_grad or (isinstance(value, Tensor) and value.requires_grad):
         set_recorded(x, index, value)
     else:  # nothing to record: write the elements, and only them
+        check_memory(x, "x[...] = value")
         x.array[index] = value.array if isinstance(value, Tensor) else value
-        x.storage.writes += 1
-        x.storage.written_by = "x[...] = value"
+        x.storage.note_write("x[...] = value")
 
 
 Tensor.__setitem__ = set_item

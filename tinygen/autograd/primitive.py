@@ -26,7 +26,7 @@ import numpy as np
 
 from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
-from .tensor import Node, Tensor, View
+from .tensor import Node, Storage, Tensor, View
 
 F = TypeVar("F", bound=Callable)
 registry: dict[str, Callable] = {}  # every op, by name: the tests walk it
@@ -41,16 +41,19 @@ class Plan:
 
     def __init__(self, op: Primitive, wanted: tuple[int, ...]):
         rules = [(i, *op.rule(i)) for i in wanted]
-        self.names = list(dict.fromkeys(n for *_, names in rules for n in names))
-        self.sources = [op.source(n) for n in self.names if n != "position"]
+        names = [(name, i) for i, _, names in rules for name in names]
+        self.names = list(dict.fromkeys(unique_name(*n) for n in names))
+        self.sources = [op.source(name) for name in self.names]
         self.keeps_out = "out" in self.names
-        self.names = [n for n in self.names if n != "position"]
-        self.steps = [(i, vjp, self.readers(i, names)) for i, vjp, names in rules]
+        self.steps = [
+            (vjp, [self.names.index(unique_name(name, i)) for name in names])
+            for i, vjp, names in rules
+        ]
 
-    def readers(self, i: int, names: tuple[str, ...]) -> Callable[[list], list]:
-        """From the kept values, those that one VJP takes; `position` is the argument's number."""
-        places = [self.names.index(n) if n != "position" else None for n in names]
-        return lambda kept: [i if p is None else kept[p] for p in places]
+
+def unique_name(name: str, i: int) -> str:
+    """`position` means another number to the VJP of each argument: position 3 is called @3."""
+    return f"@{i}" if name == "position" else name
 
 
 class Primitive:
@@ -96,6 +99,8 @@ class Primitive:
 
     def source(self, name: str) -> Callable:
         """How a kept value is found when the op is called: a function of (args, options, out)."""
+        if name.startswith("@"):
+            return lambda args, options, out: int(name[1:])
         if name == "out":
             return lambda args, options, out: out.array  # not the tensor, which holds the node
         if name.endswith("_shape"):
@@ -107,6 +112,8 @@ class Primitive:
         i, default = self.arguments.index(name), self.defaults[name]
         if self.variadic:
             return lambda args, options, out: options.get(name, default)
+        if default is inspect.Parameter.empty:
+            return lambda args, options, out: args[i]
         return lambda args, options, out: args[i] if i < len(args) else options.get(name, default)
 
     # ---- Forward ----
@@ -173,60 +180,55 @@ class Primitive:
 
     def record(self, args, options, out: Tensor) -> None:
         """Give `out` a node, if any argument wants a gradient and has a VJP to get one from."""
-        wanted = []
+        wanted, parents = [], []
         for i, a in enumerate(args):
             if isinstance(a, Tensor):
                 if a._view is not None:
                     a.follow_base()
                 if a._requires_grad and (i in self.vjps or self.variadic):
                     wanted.append(i)
+                    parents.append(a.node or a)
         if not wanted:
             return
-        wanted = tuple(wanted)
-        plan = self.plans.get(wanted)
-        if plan is None:
-            plan = self.plans[wanted] = Plan(self, wanted)
+        plan = self.plans.get(tuple(wanted)) or self.make_plan(tuple(wanted))
         kept = [source(args, options, out) for source in plan.sources]
+        storage = out.storage if plan.keeps_out else None
         out._requires_grad = True
-        out.node = Node(
-            self,
-            [args[i].node or args[i] for i in wanted],
-            kept,
-            [v._storage.writes if isinstance(v, Tensor) and v._storage else 0 for v in kept],
-            plan,
-            [args[i].array.shape for i in wanted],
-            out.storage if plan.keeps_out else None,
-        )
+        out.node = Node(self, parents, kept, plan, out.array.shape, storage)
+
+    def make_plan(self, wanted: tuple[int, ...]) -> Plan:
+        self.plans[wanted] = Plan(self, wanted)
+        return self.plans[wanted]
 
     # ---- Backward ----
 
     def opened(self, node: Node) -> list:
         """The kept values, refused if one was written to since; `out` gets its place back."""
         values = []
-        for name, value, writes in zip(node.plan.names, node.kept, node.writes):
+        for name, value in zip(node.plan.names, node.kept):
             if name == "out":
-                check_unwritten("output", node, node.out_storage, 0)
+                check_unwritten("output", node, node.out_storage)
                 value = Tensor(value)
                 value._requires_grad, value.node = True, node
             elif isinstance(value, Tensor):
-                check_unwritten(f"argument `{name}`", node, value._storage, writes)
+                check_unwritten(f"argument `{name}`", node, value._storage)
             values.append(value)
         return values
 
     def cotangents(self, node: Node, g: Tensor, needed=None):
         """One (parent, cotangent) for every parent, or every one whose id is in `needed`."""
         kept = self.opened(node)
-        for (_, vjp, reads), parent, shape in zip(node.plan.steps, node.parents, node.shapes):
+        for (vjp, places), parent in zip(node.plan.steps, node.parents):
             if needed is None or id(parent) in needed:
-                cotangent = vjp(g, *reads(kept))
-                if cotangent.array.shape != shape:
-                    cotangent = registry["sum_to"](cotangent, shape)
+                cotangent = vjp(g, *[kept[place] for place in places])
+                if cotangent.array.shape != parent.shape:
+                    cotangent = registry["sum_to"](cotangent, parent.shape)
                 yield parent, cotangent
 
 
-def check_unwritten(what: str, node: Node, storage, writes: int) -> None:
+def check_unwritten(what: str, node: Node, storage: Storage | None) -> None:
     """Refuse to differentiate with values that are no longer those of the forward pass."""
-    if storage is not None and storage.writes != writes:
+    if storage is not None and storage.written > node.number:
         raise RuntimeError(
             f"the {what} of {node.op.name}, which its gradient needs, was modified by the in-place "
             f"operation {storage.written_by}; work on a copy (x.clone()), or write x = x + y "

@@ -26,41 +26,35 @@ if TYPE_CHECKING:
 # ---- The graph -----------------------------------------------------------------------------------
 
 
+clock = itertools.count(1).__next__  # numbers nodes and writes, in the order in which they happen
+
+
 class Node:
     """One application of an op: where its inputs came from, and what its VJPs will read."""
 
-    __slots__ = (
-        "hooks",
-        "kept",
-        "number",
-        "op",
-        "out_storage",
-        "parents",
-        "plan",
-        "shapes",
-        "writes",
-    )
+    __slots__ = ("hooks", "kept", "number", "op", "out_storage", "parents", "plan", "shape")
 
-    count = itertools.count().__next__  # later nodes have higher numbers: an order of computation
-
-    def __init__(self, op, parents, kept, writes=(), plan: Any = None, shapes=(), out_storage=None):
+    def __init__(self, op, parents, kept, plan: Any = None, shape=(), out_storage=None):
         self.op = op
         self.parents = parents  # for each wanted input: its Node, or the leaf Tensor
         self.kept = kept  # the values that the VJPs read; None once backward() has freed them
-        self.writes = writes  # how often each of them had been written to when it was kept
         self.plan = plan  # which VJPs will run, and where each finds its values
-        self.shapes = shapes  # of the wanted inputs, to undo broadcasting
+        self.shape = shape  # of the output
         self.out_storage = out_storage  # of the output, if the VJPs read the output
         self.hooks: dict | None = None
-        self.number = Node.count()
+        self.number = clock()
 
 
 class Storage:
-    """What a tensor shares with its views: the history of writes to their memory."""
+    """What a tensor shares with its views: when their memory was written to."""
 
-    writes = 0  # how many there were
-    written_by = ""  # which in-place op did the last one
-    rebases = 0  # how many of them changed where the values come from, in the graph
+    written = 0  # when it was last
+    written_by = ""  # by which in-place op
+    rebases = 0  # how many writes changed where the values come from, in the graph
+
+    def note_write(self, by: str) -> None:
+        """To be called after writing to a tensor's array: gradients that need it must know."""
+        self.written, self.written_by = clock(), by
 
 
 class View:

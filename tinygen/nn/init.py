@@ -156,7 +156,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
 def _write(tensor: Tensor, values: np.ndarray) -> Tensor:
     tensor.array[...] = values
-    tensor.storage.writes += 1
+    tensor.storage.note_write("init")
     return tensor
 
 

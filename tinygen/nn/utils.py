@@ -43,7 +43,7 @@ def clip_grad_norm_(
     if not coefficient >= 1:  # a NaN norm makes all gradients NaN, as in PyTorch
         for g in gradients:
             g.array *= coefficient.astype(g.dtype)
-            g.storage.writes += 1
+            g.storage.note_write("clip_grad_norm_")
     return Tensor(np.asarray(total))
 
 
@@ -51,7 +51,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Clip each element of each gradient to ±`clip_value`, in place."""
     for g in _gradients(parameters):
         np.clip(g.array, -clip_value, clip_value, out=g.array)
-        g.storage.writes += 1
+        g.storage.note_write("clip_grad_value_")
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

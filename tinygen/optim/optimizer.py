@@ -83,8 +83,7 @@ class Optimizer(ABC):
             for param in group["params"]:
                 if param.grad is not None:
                     self._update(param.array, param.grad.array, self.state[param], group)
-                    param.storage.writes += 1
-                    param.storage.written_by = f"{type(self).__name__}.step"
+                    param.storage.note_write(f"{type(self).__name__}.step")
         return loss
 
     @abstractmethod

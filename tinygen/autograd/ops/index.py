@@ -15,11 +15,12 @@ from .elementwise import where
 
 
 def plain(index):
-    """An index without tensors in it, as NumPy wants it."""
+    """An index without tensors in it, as NumPy wants it. Arrays are copied: the gradient will read
+    them, and who has written something else into them by then must not get another gradient."""
     if isinstance(index, tuple):
         return tuple(plain(i) for i in index)
-    if isinstance(index, Tensor):
-        return index.array
+    if isinstance(index, Tensor | np.ndarray):
+        return np.array(getattr(index, "array", index))
     return index if not isinstance(index, list) else np.asarray([plain(i) for i in index])
 
 
