@@ -162,7 +162,7 @@ class Trainer:
         state = load(self.checkpoint)
         try:
             self.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.checkpoint} does not fit this model and optimizer: {error}"
             ) from error
