@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from tinygen.kernels.jit import ENABLED, REORDER, kernel, prange, threads_for
+from tinygen.kernels.jit import ENABLED, kernel, prange, threads_for
 
 PARALLEL = 16_384  # elements from which two threads are faster than one: there each takes 7 µs
 

@@ -27,7 +27,16 @@ import math
 
 import numpy as np
 
-from tinygen.kernels.jit import ENABLED, hold_blas, kernel, prange, scratch, serves, threads_for
+from tinygen.kernels.jit import (
+    ENABLED,
+    c_function,
+    hold_blas,
+    kernel,
+    prange,
+    scratch,
+    serves,
+    threads_for,
+)
 
 if ENABLED:
     from tinygen.kernels.simd import (
@@ -39,14 +48,13 @@ if ENABLED:
         load_first,
         max_lanes,
         maximum,
-        store,
         store_first,
         sum_lanes,
         where,
     )
-    from tinygen.kernels.tile import COLUMNS, ROWS, multiply, pack, packed_size
+    from tinygen.kernels.tile import COLUMNS, POINTER, ROWS, multiply, pack, packed_size
 else:
-    COLUMNS, ROWS, multiply, pack = 1, 1, None, None
+    COLUMNS, ROWS, POINTER, multiply, pack = 1, 1, None, None, None
 
 QUERIES = 9 * ROWS  # rows of a tile of queries: 126, in whole panels of 14
 KEYS = 512  # of a tile of keys, forward: a tile of S takes 258 KB of the L2 cache
@@ -108,9 +116,9 @@ def forward(
     q, k, v = readable(q), readable(k), readable(v)
     (B, H, Tq, D), Tk = q.shape, k.shape[2]
     out, lse = np.empty(q.shape, np.float32), np.empty((B, H, Tq), np.float32)
-    threads = threads_for(B * H * Tq * Tk * D, PARALLEL)
-    memory = scratch(threads * forward_scratch(Tk, D))
-    forward_heads(q, k, v, causal, scale, out, lse, memory, threads)
+    threads, size = threads_for(B * H * Tq * Tk * D, PARALLEL), forward_scratch(Tk, D)
+    memory = scratch(threads * size)
+    forward_heads(q, k, v, causal, scale, out.ravel(), lse.ravel(), memory, size, threads)
     return out, lse
 
 
@@ -131,10 +139,11 @@ def backward(
     dout, q, k, v, out = readable(dout), readable(q), readable(k), readable(v), readable(out)
     (B, H, Tq, D), Tk = q.shape, k.shape[2]
     dq, dk, dv = np.empty(q.shape, np.float32), *np.empty((2, *k.shape), np.float32)
-    threads = threads_for(B * H * Tq * Tk * D, PARALLEL)
-    memory = scratch(threads * backward_scratch(Tq, Tk, D))
-    lse = np.ascontiguousarray(lse)
-    backward_heads(dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, threads)
+    threads, size = threads_for(B * H * Tq * Tk * D, PARALLEL), backward_scratch(Tq, Tk, D)
+    backward_heads(
+        dout, q, k, v, out, np.ravel(lse), causal, scale,
+        dq.ravel(), dk.ravel(), dv.ravel(), scratch(threads * size), size, threads,
+    )  # fmt: skip
     return dq, dk, dv
 
 
@@ -156,60 +165,41 @@ def backward_scratch(Tq, Tk, D):
 
 # ---- Kernels -------------------------------------------------------------------------------------
 
-HEADS, ROWSUMS = "const(float32[:, :, :, :])", "const(float32[:, :, ::1])"
+HEADS = "const(float32[:, :, :, :])"
+VECTOR = f"{POINTER}, intp"  # x, x_at
+ROWS_OF = f"{POINTER}, intp, intp"  # x, x_at, x_row
+
+# A matrix with adjacent columns, of one head, is passed as `x, x_at, x_row`: its element [i, d] is
+# x[x_at + i x_row + d]. That of an output follows the one of the head before.
 
 
-@kernel
-def begins(x, head):
-    """Where a head, of [B, H, T, D], begins, in elements."""
-    H = x.shape[1]
-    return (head // H * x.strides[0] + head % H * x.strides[1]) // 4
-
-
-@kernel(
-    parallel=True,
-    calls=(multiply, pack),
-    signature=f"void({HEADS}, {HEADS}, {HEADS}, boolean, float32, float32[:, :, :, ::1],"
-    " float32[:, :, ::1], float32[::1], intp)",
-)
-def forward_heads(q, k, v, causal, scale, out, lse, memory, threads):
-    heads, size = q.shape[0] * q.shape[1], memory.size // threads
-    if threads == 1:
-        for head in range(heads):
-            forward_head(head, q, k, v, causal, scale, out, lse, memory, 0)
-    else:
-        for t in prange(threads):
-            for head in range(t * heads // threads, (t + 1) * heads // threads):
-                forward_head(head, q, k, v, causal, scale, out, lse, memory, t * size)
-
-
-@kernel
-def forward_head(head, q, k, v, causal, scale, out, lse, memory, at):
-    Tq, Tk, D = q.shape[2], k.shape[2], q.shape[3]
+@c_function(f"void({', '.join([ROWS_OF] * 3)}, intp, intp, intp, boolean, float32,"
+            f" {', '.join([VECTOR] * 3)})")  # fmt: skip
+def forward_head(
+    q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, Tq, Tk, D, causal, scale,
+    out, out_at, lse, lse_at, memory, at,
+):  # fmt: skip
+    """out [Tq, D] and lse [Tq] of one head."""
     k_strips = at
     v_strips = k_strips + D * round_up(Tk)
     s = v_strips + Tk * round_up(D)
     m = s + QUERIES * KEYS
     l = m + QUERIES
-    q_row, q_at, o_at, lse_at = q.strides[2] // 4, begins(q, head), head * Tq * D, head * Tq
-    pack_head(k, head, True, memory, k_strips)
-    pack_head(v, head, False, memory, v_strips)
+    pack(k, k_at, 1, k_row, D, Tk, memory, k_strips)
+    pack(v, v_at, v_row, 1, Tk, D, memory, v_strips)
     for i in range(0, Tq, QUERIES):
-        rows = min(QUERIES, Tq - i)
+        rows, out_here = min(QUERIES, Tq - i), out_at + i * D
         for r in range(rows):
             memory[m + r], memory[l + r] = LOWEST, 0.0
         for j in range(0, min(Tk, i + rows) if causal else Tk, KEYS):
             keys = min(KEYS, Tk - j)
             diagonal = i - j if causal else keys  # row r of the tile sees diagonal + r + 1 keys
-            row_products(q, q_at + i * q_row, q_row, rows, D, memory, k_strips + j * D, D,
-                         memory, s, KEYS, keys, diagonal)  # fmt: skip
-            online_softmax(memory, s, rows, keys, diagonal, scale, m, l, out, o_at + i * D, D)
-            for p in range(0, rows, ROWS):
-                seen = min(keys, diagonal + p + ROWS)
-                multiply(min(ROWS, rows - p), memory.ctypes, s + p * KEYS, KEYS, 1, max(0, seen),
-                         memory.ctypes, v_strips + j * COLUMNS, Tk * COLUMNS,
-                         out.ctypes, o_at + (i + p) * D, D, D, j > 0)  # fmt: skip
-        finish_rows(memory, m, l, rows, out, o_at + i * D, D, lse, lse_at + i)
+            score(q, q_at + i * q_row, q_row, rows, D, memory, k_strips + j * D,
+                  s, KEYS, keys, diagonal)  # fmt: skip
+            online_softmax(memory, s, rows, keys, diagonal, scale, m, l, out, out_here, D)
+            add_seen(memory, s, KEYS, rows, keys, diagonal, v_strips + j * COLUMNS, Tk,
+                     out, out_here, D, j > 0)  # fmt: skip
+        finish_rows(memory, m, l, rows, out, out_here, D, lse, lse_at + i)
 
 
 @kernel
@@ -218,25 +208,30 @@ def round_up(width):
 
 
 @kernel
-def pack_head(x, head, transposed, memory, at):
-    """Pack X [T, D] of one head, or X'."""
-    T, D, row = x.shape[2], x.shape[3], x.strides[2] // 4
-    if transposed:
-        pack(x.ctypes, begins(x, head), 1, row, D, T, memory.ctypes, at)
-    else:
-        pack(x.ctypes, begins(x, head), row, 1, T, D, memory.ctypes, at)
+def score(x, x_at, x_row, rows, depth, memory, strips, s, s_row, keys, diagonal):
+    """S[rows, keys] = X[rows, depth] B, of which row r is wanted up to column diagonal + r only."""
+    for p in range(0, rows, ROWS):
+        wanted = min(keys, diagonal + p + ROWS)
+        multiply(min(ROWS, rows - p), x, x_at + p * x_row, x_row, 1, depth,
+                 memory, strips, depth * COLUMNS, memory, s + p * s_row, s_row, wanted, False)  # fmt: skip
 
 
 @kernel
-def row_products(
-    a, a_at, a_row, rows, depth, b, b_at, strip_depth, c, c_at, c_row, width, diagonal
-):
-    """C[rows, width] = A[rows, depth] B, of which row r is wanted up to column diagonal + r only."""
-    for p in range(0, rows, ROWS):
-        wanted = min(width, diagonal + p + ROWS)
-        multiply(min(ROWS, rows - p), a.ctypes, a_at + p * a_row, a_row, 1, depth,
-                 b.ctypes, b_at, strip_depth * COLUMNS,
-                 c.ctypes, c_at + p * c_row, c_row, wanted, False)  # fmt: skip
+def add_seen(memory, p, p_row, rows, keys, diagonal, strips, Tk, out, out_at, D, add):
+    """O[rows, D] = P[rows, keys] B (+ O if add), where P is 0 from column diagonal + r + 1."""
+    for b in range(0, rows, ROWS):
+        seen = max(0, min(keys, diagonal + b + ROWS))
+        multiply(min(ROWS, rows - b), memory, p + b * p_row, p_row, 1, seen,
+                 memory, strips, Tk * COLUMNS, out, out_at + b * D, D, D, add)  # fmt: skip
+
+
+@kernel
+def add_seeing(memory, p, p_row, rows, keys, diagonal, strips, Tq, out, out_at, D, add):
+    """O[keys, D] = P[rows, keys]' B (+ O if add), where P is 0 above row c - diagonal of column c."""
+    for b in range(0, keys, ROWS):
+        top = min(rows, max(0, b - diagonal))
+        multiply(min(ROWS, keys - b), memory, p + top * p_row + b, 1, p_row, rows - top,
+                 memory, strips + top * COLUMNS, Tq * COLUMNS, out, out_at + b * D, D, D, add)  # fmt: skip
 
 
 @kernel
@@ -244,7 +239,7 @@ def online_softmax(memory, s, rows, keys, diagonal, scale, m, l, out, o_at, D):
     """A tile of S becomes P = exp(scale S - m), 0 where a query does not see the key. The running
     maximum m and sum l, and what O has so far, are brought up to date."""
     for r in range(rows):
-        row, seen = s + r * KEYS, min(keys, diagonal + r + 1)
+        row, seen = s + r * KEYS, max(0, min(keys, diagonal + r + 1))
         if seen > 0:
             peaks = broadcast(LOWEST)
             for c in range(0, seen, LANES):
@@ -256,7 +251,7 @@ def online_softmax(memory, s, rows, keys, diagonal, scale, m, l, out, o_at, D):
             total = broadcast(0.0)
             for c in range(0, seen, LANES):
                 p = where(first(seen - c), exp(load(memory, row + c) * scale - peak), 0.0)
-                store(memory, row + c, p)
+                store_first(memory, row + c, p, seen - c)
                 total = total + p
             if memory[l + r] != 0.0:
                 shrink = exp(broadcast(before - peak))
@@ -266,14 +261,13 @@ def online_softmax(memory, s, rows, keys, diagonal, scale, m, l, out, o_at, D):
                     store_first(out, o_at + r * D + d, o * shrink, D - d)
             memory[l + r] += sum_lanes(total)
             memory[m + r] = peak
-        clear(memory, row, max(0, seen), keys)
+        clear(memory, row + seen, keys - seen)
 
 
 @kernel
-def clear(memory, row, begin, end):
-    """Zeros from `begin` to `end`, where whole vectors up to the one with `begin` have been stored."""
-    for c in range(-(-begin // LANES) * LANES, end, LANES):
-        store(memory, row + c, broadcast(0.0))
+def clear(x, at, size):
+    for i in range(0, size, LANES):
+        store_first(x, at + i, broadcast(0.0), size - i)
 
 
 @kernel
@@ -283,98 +277,59 @@ def finish_rows(memory, m, l, rows, out, o_at, D, lse, lse_at):
         for d in range(0, D, LANES):
             o = load_first(out, o_at + r * D + d, D - d)
             store_first(out, o_at + r * D + d, o / total, D - d)
-        lse.ravel()[lse_at + r] = memory[m + r] + math.log(total)
+        lse[lse_at + r] = memory[m + r] + math.log(total)
 
 
-@kernel(
-    parallel=True,
-    calls=(multiply, pack),
-    signature=f"void({HEADS}, {HEADS}, {HEADS}, {HEADS}, {HEADS}, {ROWSUMS}, boolean, float32,"
-    " float32[:, :, :, ::1], float32[:, :, :, ::1], float32[:, :, :, ::1], float32[::1], intp)",
-)
-def backward_heads(dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, threads):
-    heads, size = q.shape[0] * q.shape[1], memory.size // threads
-    if threads == 1:
-        for h in range(heads):
-            backward_head(h, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, 0)
-    else:
-        for t in prange(threads):
-            for h in range(t * heads // threads, (t + 1) * heads // threads):
-                backward_head(
-                    h, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, t * size
-                )
-
-
-@kernel
-def backward_head(head, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, at):
-    Tq, Tk, D = q.shape[2], k.shape[2], q.shape[3]
+@c_function(f"void({', '.join([ROWS_OF] * 5)}, {VECTOR}, intp, intp, intp, boolean, float32,"
+            f" {VECTOR}, {VECTOR}, {POINTER}, {VECTOR})")  # fmt: skip
+def backward_head(
+    dout, dout_at, dout_row, q, q_at, q_row, k, k_at, k_row, v, v_at, v_row, out, out_at, out_row,
+    lse, lse_at, Tq, Tk, D, causal, scale, dq, dq_at, dk, dk_at, dv, memory, at,
+):  # fmt: skip
+    """dq [Tq, D], dk and dv [Tk, D] of one head; dv begins where dk does."""
     kt_strips = at
     vt_strips = kt_strips + D * round_up(Tk)
     k_strips = vt_strips + D * round_up(Tk)
     q_strips = k_strips + Tk * round_up(D)
-    do_strips = q_strips + Tq * round_up(D)
-    p = do_strips + Tq * round_up(D)
+    dout_strips = q_strips + Tq * round_up(D)
+    p = dout_strips + Tq * round_up(D)
     ds = p + QUERIES * KEYS_BACKWARD
     rowsums = ds + QUERIES * KEYS_BACKWARD
-    pack_head(k, head, True, memory, kt_strips)
-    pack_head(v, head, True, memory, vt_strips)
-    pack_head(k, head, False, memory, k_strips)
-    pack_head(q, head, False, memory, q_strips)
-    pack_head(dout, head, False, memory, do_strips)
-    sum_rows(dout, out, head, memory, rowsums)
-    q_at, q_row, do_at, do_row = (
-        begins(q, head),
-        q.strides[2] // 4,
-        begins(dout, head),
-        dout.strides[2] // 4,
-    )
-    dq_at, dk_at, lse_at = head * Tq * D, head * Tk * D, head * Tq
-    for j in range(0, Tk, KEYS_BACKWARD):
-        keys, top = min(KEYS_BACKWARD, Tk - j), j // QUERIES * QUERIES if causal else 0
-        if top >= Tq:
-            clear_rows(dk, dk_at + j * D, keys * D)
-            clear_rows(dv, dk_at + j * D, keys * D)
+    pack(k, k_at, 1, k_row, D, Tk, memory, kt_strips)
+    pack(v, v_at, 1, v_row, D, Tk, memory, vt_strips)
+    pack(k, k_at, k_row, 1, Tk, D, memory, k_strips)
+    pack(q, q_at, q_row, 1, Tq, D, memory, q_strips)
+    pack(dout, dout_at, dout_row, 1, Tq, D, memory, dout_strips)
+    sum_rows(dout, dout_at, dout_row, out, out_at, out_row, Tq, D, memory, rowsums)
+    width = KEYS_BACKWARD
+    for j in range(0, Tk, width):
+        keys, top = min(width, Tk - j), j // QUERIES * QUERIES if causal else 0
+        if top >= Tq:  # no query sees these keys
+            clear(dk, dk_at + j * D, keys * D)
+            clear(dv, dk_at + j * D, keys * D)
         for i in range(top, Tq, QUERIES):
             rows = min(QUERIES, Tq - i)
             diagonal = i - j if causal else keys
-            row_products(q, q_at + i * q_row, q_row, rows, D, memory, kt_strips + j * D, D,
-                         memory, p, KEYS_BACKWARD, keys, diagonal)  # fmt: skip
-            row_products(dout, do_at + i * do_row, do_row, rows, D, memory, vt_strips + j * D, D,
-                         memory, ds, KEYS_BACKWARD, keys, diagonal)  # fmt: skip
+            score(q, q_at + i * q_row, q_row, rows, D, memory, kt_strips + j * D,
+                  p, width, keys, diagonal)  # fmt: skip
+            score(dout, dout_at + i * dout_row, dout_row, rows, D, memory, vt_strips + j * D,
+                  ds, width, keys, diagonal)  # fmt: skip
             score_gradients(
                 memory, p, ds, rows, keys, diagonal, scale, lse, lse_at + i, rowsums + i
             )
-            for b in range(0, rows, ROWS):  # dQ += dS K
-                seen = min(keys, diagonal + b + ROWS)
-                multiply(min(ROWS, rows - b), memory.ctypes, ds + b * KEYS_BACKWARD, KEYS_BACKWARD, 1,
-                         max(0, seen), memory.ctypes, k_strips + j * COLUMNS, Tk * COLUMNS,
-                         dq.ctypes, dq_at + (i + b) * D, D, D, j > 0)  # fmt: skip
-            for b in range(0, keys, ROWS):  # dV += P' dO, dK += dS' Q
-                top_row = min(rows, max(0, b - diagonal))
-                column, strips = top_row * KEYS_BACKWARD + b, (i + top_row) * COLUMNS
-                multiply(min(ROWS, keys - b), memory.ctypes, p + column, 1, KEYS_BACKWARD,
-                         rows - top_row, memory.ctypes, do_strips + strips, Tq * COLUMNS,
-                         dv.ctypes, dk_at + (j + b) * D, D, D, i > top)  # fmt: skip
-                multiply(min(ROWS, keys - b), memory.ctypes, ds + column, 1, KEYS_BACKWARD,
-                         rows - top_row, memory.ctypes, q_strips + strips, Tq * COLUMNS,
-                         dk.ctypes, dk_at + (j + b) * D, D, D, i > top)  # fmt: skip
+            add_seen(memory, ds, width, rows, keys, diagonal, k_strips + j * COLUMNS, Tk,
+                     dq, dq_at + i * D, D, j > 0)  # fmt: skip
+            add_seeing(memory, ds, width, rows, keys, diagonal, q_strips + i * COLUMNS, Tq,
+                       dk, dk_at + j * D, D, i > top)  # fmt: skip
+            add_seeing(memory, p, width, rows, keys, diagonal, dout_strips + i * COLUMNS, Tq,
+                       dv, dk_at + j * D, D, i > top)  # fmt: skip
 
 
 @kernel
-def clear_rows(x, at, size):
-    for i in range(0, size, LANES):
-        store_first(x, at + i, broadcast(0.0), size - i)
-
-
-@kernel
-def sum_rows(dout, out, head, memory, rowsums):
+def sum_rows(dout, dout_at, dout_row, out, out_at, out_row, Tq, D, memory, rowsums):
     """rowsum(dO O) of every query of a head."""
-    T, D = dout.shape[2], dout.shape[3]
-    for r in range(T):
-        x, y = (
-            begins(dout, head) + r * dout.strides[2] // 4,
-            begins(out, head) + r * out.strides[2] // 4,
-        )
+    for r in range(Tq):
+        x, y = dout_at + r * dout_row, out_at + r * out_row
         total = broadcast(0.0)
         for d in range(0, D, LANES):
             total = total + load_first(dout, x + d, D - d) * load_first(out, y + d, D - d)
@@ -383,18 +338,85 @@ def sum_rows(dout, out, head, memory, rowsums):
 
 @kernel
 def score_gradients(memory, p, ds, rows, keys, diagonal, scale, lse, lse_at, rowsums):
-    """S becomes P = exp(scale S - lse), and dP becomes scale dS = scale P (dP - rowsum(dO O))."""
+    """S becomes P = exp(scale S - lse), and dP becomes scale dS = scale P (dP - rowsum(dO O)); both
+    are 0 where a query does not see the key."""
     for r in range(rows):
-        p_row, ds_row, seen = (
-            p + r * KEYS_BACKWARD,
-            ds + r * KEYS_BACKWARD,
-            min(keys, diagonal + r + 1),
-        )
-        row_lse, rowsum = lse.ravel()[lse_at + r], memory[rowsums + r]
+        p_row, ds_row = p + r * KEYS_BACKWARD, ds + r * KEYS_BACKWARD
+        seen = max(0, min(keys, diagonal + r + 1))
+        row_lse, rowsum = lse[lse_at + r], memory[rowsums + r]
         for c in range(0, seen, LANES):
             x = exp(load(memory, p_row + c) * scale - row_lse)
             dx = x * (load(memory, ds_row + c) - rowsum) * scale
-            store(memory, p_row + c, where(first(seen - c), x, 0.0))
-            store(memory, ds_row + c, where(first(seen - c), dx, 0.0))
-        clear(memory, p_row, max(0, seen), keys)
-        clear(memory, ds_row, max(0, seen), keys)
+            store_first(memory, p_row + c, x, seen - c)
+            store_first(memory, ds_row + c, dx, seen - c)
+        clear(memory, p_row + seen, keys - seen)
+        clear(memory, ds_row + seen, keys - seen)
+
+
+# ---- All heads -----------------------------------------------------------------------------------
+
+
+@kernel
+def begin_of(x, head):
+    """Where a head begins in x [B, H, T, D], in elements."""
+    H = x.shape[1]
+    return (head // H * x.strides[0] + head % H * x.strides[1]) // 4
+
+
+@kernel(
+    parallel=True,
+    calls=(multiply, pack, forward_head),
+    signature=f"void({HEADS}, {HEADS}, {HEADS}, boolean, float32, float32[::1], float32[::1],"
+    " float32[::1], intp, intp)",
+)
+def forward_heads(q, k, v, causal, scale, out, lse, memory, size, threads):
+    """Thread t takes the t-th share of the heads, and of the memory."""
+    heads = q.shape[0] * q.shape[1]
+    if threads == 1:
+        for h in range(heads):
+            forward_one(h, q, k, v, causal, scale, out, lse, memory, 0)
+    else:
+        for t in prange(threads):
+            for h in range(t * heads // threads, (t + 1) * heads // threads):
+                forward_one(h, q, k, v, causal, scale, out, lse, memory, t * size)
+
+
+@kernel
+def forward_one(h, q, k, v, causal, scale, out, lse, memory, at):
+    Tq, Tk, D = q.shape[2], k.shape[2], q.shape[3]
+    forward_head(q.ctypes, begin_of(q, h), q.strides[2] // 4,
+                 k.ctypes, begin_of(k, h), k.strides[2] // 4,
+                 v.ctypes, begin_of(v, h), v.strides[2] // 4, Tq, Tk, D, causal, scale,
+                 out.ctypes, h * Tq * D, lse.ctypes, h * Tq, memory.ctypes, at)  # fmt: skip
+
+
+@kernel(
+    parallel=True,
+    calls=(multiply, pack, backward_head),
+    signature=f"void({HEADS}, {HEADS}, {HEADS}, {HEADS}, {HEADS}, const(float32[::1]), boolean,"
+    " float32, float32[::1], float32[::1], float32[::1], float32[::1], intp, intp)",
+)
+def backward_heads(dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, size, threads):
+    heads = q.shape[0] * q.shape[1]
+    if threads == 1:
+        for h in range(heads):
+            backward_one(h, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, 0)
+    else:
+        for t in prange(threads):
+            for h in range(t * heads // threads, (t + 1) * heads // threads):
+                backward_one(
+                    h, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, t * size
+                )
+
+
+@kernel
+def backward_one(h, dout, q, k, v, out, lse, causal, scale, dq, dk, dv, memory, at):
+    Tq, Tk, D = q.shape[2], k.shape[2], q.shape[3]
+    backward_head(dout.ctypes, begin_of(dout, h), dout.strides[2] // 4,
+                  q.ctypes, begin_of(q, h), q.strides[2] // 4,
+                  k.ctypes, begin_of(k, h), k.strides[2] // 4,
+                  v.ctypes, begin_of(v, h), v.strides[2] // 4,
+                  out.ctypes, begin_of(out, h), out.strides[2] // 4,
+                  lse.ctypes, h * Tq, Tq, Tk, D, causal, scale,
+                  dq.ctypes, h * Tq * D, dk.ctypes, h * Tk * D, dv.ctypes,
+                  memory.ctypes, at)  # fmt: skip

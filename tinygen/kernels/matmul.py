@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygen.kernels.jit import (
     ENABLED,
-    REORDER,
+    c_function,
     hold_blas,
     kernel,
     plain,
@@ -31,9 +31,10 @@ from tinygen.kernels.jit import (
 )
 
 if ENABLED:
-    from tinygen.kernels.tile import COLUMNS, ROWS, copy_rows, multiply, pack
+    from tinygen.kernels.simd import LANES, broadcast, load_first, store_first
+    from tinygen.kernels.tile import COLUMNS, MATRIX, POINTER, ROWS, copy_rows, multiply, pack
 else:
-    COLUMNS, ROWS, multiply, pack = 1, 1, None, None
+    COLUMNS, ROWS, MATRIX, POINTER, multiply, pack = 1, 1, None, None, None, None
 
 DEPTH = 384
 WIDTH = 1024
@@ -129,13 +130,68 @@ def grid(m, n, items, threads):
 
 # ---- The kernel ----------------------------------------------------------------------------------
 
-MATRIX = "const(float32[:, :])"
+
+@kernel
+def piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, slab):
+    """Piece p: of item p // parts, the rows and columns that fall to it."""
+    m, inner, n = a.shape[0], a.shape[1], b.shape[1]
+    item, part = p // (row_parts * column_parts), p % (row_parts * column_parts)
+    top, bottom = share(part // column_parts, row_parts, m, 1)
+    left, right = share(part % column_parts, column_parts, n, COLUMNS)
+    block(a.ctypes, a_starts[item], a.strides[0] // 4, a.strides[1] // 4,
+          b.ctypes, b_starts[item], b.strides[0] // 4, b.strides[1] // 4,
+          inner, out.ctypes, item * m * n, n, top, bottom, left, right,
+          memory.ctypes, slab)  # fmt: skip
+
+
+@kernel
+def share(part, parts, size, unit):
+    """Where a part begins and ends if `size` is cut into about equal parts, at multiples of unit."""
+    units = -(-size // unit)
+    return part * units // parts * unit, min(size, (part + 1) * units // parts * unit)
+
+
+@c_function(
+    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, {', '.join(['intp'] * 5)}, {POINTER}, intp)"
+)
+def block(
+    a, a_at, a_row, a_col, b, b_at, b_row, b_col, inner, c, c_at, c_row, top, bottom, left, right,
+    memory, slab,
+):  # fmt: skip
+    """C[top:bottom, left:right] = A[top:bottom, :inner] @ B[:inner, left:right]."""
+    copy = slab + DEPTH * WIDTH
+    for j in range(left, right, WIDTH):
+        width = min(WIDTH, right - j)
+        for k in range(0, inner, DEPTH):
+            depth = min(DEPTH, inner - k)
+            pack(b, b_at + k * b_row + j * b_col, b_row, b_col, depth, width, memory, slab)
+            for i in range(top, bottom, ROWS):
+                rows, at = min(ROWS, bottom - i), a_at + i * a_row + k * a_col
+                panel, panel_row, panel_col = a, a_row, a_col
+                if width >= COPY_WIDTH and (a_row == 1 or a_col == 1):
+                    panel_row, panel_col = copy_panel(
+                        a, at, a_row, a_col, rows, depth, memory, copy
+                    )
+                    panel, at = memory, copy
+                multiply(rows, panel, at, panel_row, panel_col, depth, memory, slab,
+                         depth * COLUMNS, c, c_at + i * c_row + j, c_row, width, k > 0)  # fmt: skip
+
+
+@kernel
+def copy_panel(a, a_at, a_row, a_col, rows, depth, memory, copy):
+    """Copy A[rows, depth], for its rows may all compete for the same lines of the cache where they
+    are. Returns the strides of the copy."""
+    if a_col == 1:
+        copy_rows(a, a_at, a_row, rows, depth, memory, copy, COPY_STRIDE)
+        return COPY_STRIDE, 1
+    copy_rows(a, a_at, a_col, depth, rows, memory, copy, 16)
+    return 1, 16
 
 
 @kernel(
     parallel=True,
-    calls=(multiply, pack),
-    signature=f"void({MATRIX}, {MATRIX}, float32[:, ::1], int64[::1], int64[::1], intp, intp,"
+    calls=(multiply, pack, block),
+    signature="void(const(float32[:, :]), const(float32[:, :]), float32[:, ::1], int64[::1], int64[::1], intp, intp,"
     " float32[::1], intp)",
 )
 def gemm(a, b, out, a_starts, b_starts, row_parts, column_parts, memory, threads):
@@ -150,64 +206,47 @@ def gemm(a, b, out, a_starts, b_starts, row_parts, column_parts, memory, threads
                 piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, t * SLAB)
 
 
-@kernel
-def piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, slab):
-    """Piece p: of item p // parts, the rows and columns that fall to it."""
-    m, n = a.shape[0], b.shape[1]
-    item, part = p // (row_parts * column_parts), p % (row_parts * column_parts)
-    top, bottom = share(part // column_parts, row_parts, m, 1)
-    left, right = share(part % column_parts, column_parts, n, COLUMNS)
-    block(a, a_starts[item], b, b_starts[item], out, item * m * n,
-          top, bottom, left, right, memory, slab)  # fmt: skip
-
-
-@kernel
-def share(part, parts, size, unit):
-    """Where the part begins and ends if `size` is cut in about equal parts, at multiples of unit."""
-    units = -(-size // unit)
-    return part * units // parts * unit, min(size, (part + 1) * units // parts * unit)
-
-
-@kernel
-def block(a, a_at, b, b_at, out, out_at, top, bottom, left, right, memory, slab):
-    """C[top:bottom, left:right] = A[top:bottom, :] @ B[:, left:right]."""
-    a_row, a_col = a.strides[0] // 4, a.strides[1] // 4
-    b_row, b_col = b.strides[0] // 4, b.strides[1] // 4
-    inner, n, copy = a.shape[1], b.shape[1], slab + DEPTH * WIDTH
-    for j in range(left, right, WIDTH):
-        width = min(WIDTH, right - j)
-        for k in range(0, inner, DEPTH):
-            depth = min(DEPTH, inner - k)
-            pack(b.ctypes, b_at + k * b_row + j * b_col, b_row, b_col, depth, width,
-                 memory.ctypes, slab)  # fmt: skip
-            for i in range(top, bottom, ROWS):
-                rows, a_here, out_here = (
-                    min(ROWS, bottom - i),
-                    a_at + i * a_row + k * a_col,
-                    out_at + i * n + j,
-                )
-                if width >= COPY_WIDTH and (a_row == 1 or a_col == 1):
-                    row, col = copy_panel(a, a_here, a_row, a_col, rows, depth, memory, copy)
-                    multiply(rows, memory.ctypes, copy, row, col, depth, memory.ctypes, slab,
-                             depth * COLUMNS, out.ctypes, out_here, n, width, k > 0)  # fmt: skip
-                else:
-                    multiply(rows, a.ctypes, a_here, a_row, a_col, depth, memory.ctypes, slab,
-                             depth * COLUMNS, out.ctypes, out_here, n, width, k > 0)  # fmt: skip
-
-
-@kernel
-def copy_panel(a, a_at, a_row, a_col, rows, depth, memory, copy):
-    """Copy A[rows, depth], for its rows may all compete for the same lines of the cache where they
-    are. Returns the strides of the copy."""
-    if a_col == 1:
-        copy_rows(a, a_at, a_row, rows, depth, memory, copy, COPY_STRIDE)
-        return COPY_STRIDE, 1
-    copy_rows(a, a_at, a_col, depth, rows, memory, copy, 16)
-    return 1, 16
-
-
 # ---- Sum of columns ------------------------------------------------------------------------------
+
+CHUNKS = 16  # pieces in which rows are summed up, whatever the number of threads
+PARALLEL_SUM = 65_536  # elements from which two threads are faster than one
 
 
 def column_sum(x: np.ndarray) -> np.ndarray:
-    return x.sum(0)
+    """The sum [columns] of the rows of x [rows, columns]: the gradient of a bias."""
+    if not serves(x) or x.size == 0:
+        return x.sum(0)
+    sums, threads = np.empty((CHUNKS, x.shape[1]), np.float32), threads_for(x.size, PARALLEL_SUM)
+    sum_chunks(plain(x), sums, threads)
+    return sums.sum(0)
+
+
+@kernel(parallel=True)
+def sum_chunks(x, sums, threads):
+    if threads == 1:
+        add_up(0, CHUNKS, x, sums)
+    else:
+        for t in prange(threads):
+            add_up(t * CHUNKS // threads, (t + 1) * CHUNKS // threads, x, sums)
+
+
+@kernel
+def add_up(begin, end, x, sums):
+    """The sums of some chunks of rows, four vectors of columns at a time."""
+    rows, columns = x.shape
+    for chunk in range(begin, end):
+        top, bottom = chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS
+        for c in range(0, columns, 4 * LANES):
+            s0, s1, s2, s3 = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+            left = columns - c
+            for r in range(top, bottom):
+                at = r * columns + c
+                s0 = s0 + load_first(x, at, left)
+                s1 = s1 + load_first(x, at + LANES, left - LANES)
+                s2 = s2 + load_first(x, at + 2 * LANES, left - 2 * LANES)
+                s3 = s3 + load_first(x, at + 3 * LANES, left - 3 * LANES)
+            at = chunk * columns + c
+            store_first(sums, at, s0, left)
+            store_first(sums, at + LANES, s1, left - LANES)
+            store_first(sums, at + 2 * LANES, s2, left - 2 * LANES)
+            store_first(sums, at + 3 * LANES, s3, left - 3 * LANES)

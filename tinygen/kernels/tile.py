@@ -32,7 +32,7 @@ ROWS = HEIGHTS[0]
 AHEAD = 16 * COLUMNS  # B is fetched into the L1 cache 16 steps ahead: 4 to 8 % of the time of 1024³
 
 
-# ---- The tile: source text, so that each vector of C is a variable, and so a register -------------
+# ---- The tile: source text, so that each vector of C is a variable, and so a register ------------
 
 
 def tile_source(rows: int) -> str:
@@ -132,11 +132,12 @@ transpose = from_source("transpose", transpose_source(), vars(simd))
 
 # ---- Panels and packing --------------------------------------------------------------------------
 
-MATRIX = "CPointer(float32), intp, intp, intp"
+POINTER = "CPointer(float32)"
+MATRIX = f"{POINTER}, intp, intp, intp"
 
 
 @c_function(
-    f"void(intp, {MATRIX}, intp, CPointer(float32), intp, intp, CPointer(float32), intp, intp, intp, boolean)"
+    f"void(intp, {MATRIX}, intp, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, boolean)"
 )
 def multiply(rows, a, a_at, a_row, a_col, depth, b, b_at, strip, c, c_at, c_row, width, add):
     """C[rows, width] = A[rows, depth] @ B[depth, width] (+ C if add); B packed, its strips `strip`
@@ -165,7 +166,7 @@ def copy_rows(source, at, stride, rows, columns, target, target_at, target_strid
             store(target, target_at + i * target_stride + j, x)
 
 
-@c_function(f"void({MATRIX}, intp, intp, CPointer(float32), intp)")
+@c_function(f"void({MATRIX}, intp, intp, {POINTER}, intp)")
 def pack(b, b_at, b_row, b_col, depth, width, strips, at):
     """Copy B[depth, width] into strips of COLUMNS columns, each of depth x COLUMNS elements; the
     last one is filled up with zeros. The columns or the rows of B must be adjacent (b_col or b_row
