@@ -50,18 +50,18 @@ def loss_curve(
     low, middle, high = np.transpose([np.quantile(p, (0.05, 0.5, 0.95)) for p in pieces])
     axes.fill_between(steps, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(steps, middle, color=COLOURS[0], label="training, median and 90 % band")
-    for colour, (name, (at, values)) in zip(COLOURS[1:], (evaluations or {}).items()):
-        axes.plot(at, values, "o-", color=colour, markersize=3.5, label=name)
+    for colour, (name, (at, found)) in zip(COLOURS[1:], (evaluations or {}).items()):
+        axes.plot(at, found, "o-", color=colour, markersize=3.5, label=name)
     for name, value in (levels or {}).items():
         axes.axhline(value, color=GREY, linewidth=1, linestyle="--")
         axes.annotate(f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"),
                       ha="right", va="bottom", color=INK, fontsize=8)  # fmt: skip
     axes.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0, max(1, len(values))))
     # The first steps fall from high up; leave room for what comes after them.
-    top = max([middle[min(1, len(middle) - 1)], *(levels or {}).values()])
-    bottom = min([low.min(), *(v for _, found in (evaluations or {}).values() for v in found),
-                  *(levels or {}).values()])  # fmt: skip
-    axes.set_ylim(bottom - 0.06 * (top - bottom), top + 0.08 * (top - bottom))
+    shown = [*middle[min(1, len(middle) - 1) :], low.min(), *(levels or {}).values(),
+             *(value for _, found in (evaluations or {}).values() for value in found)]  # fmt: skip
+    margin = 0.07 * (max(shown) - min(shown)) or 1.0
+    axes.set_ylim(min(shown) - margin, max(shown) + margin)
     axes.legend(frameon=False, fontsize=8)
     _bare(axes)
     return figure

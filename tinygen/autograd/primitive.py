@@ -112,8 +112,6 @@ class Primitive:
         i, default = self.arguments.index(name), self.defaults[name]
         if self.variadic:
             return lambda args, options, out: options.get(name, default)
-        if default is inspect.Parameter.empty:
-            return lambda args, options, out: args[i]
         return lambda args, options, out: args[i] if i < len(args) else options.get(name, default)
 
     # ---- Forward ----

@@ -37,7 +37,11 @@ def is_basic(index) -> bool:
 @primitive(is_view=True)
 def getitem(x, index):
     """x[index]"""
-    return np.asarray(x[index])
+    found = x[index]
+    if isinstance(found, np.ndarray):
+        return found
+    # One element: NumPy gives a number, but with ... in the index it gives a view.
+    return x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
 
 
 getitem.vjp(x=lambda g, x_shape, index: put_zeros(g, x_shape, index))

@@ -33,14 +33,15 @@ def scaled_dot_product_attention(
     is_causal: query i looks at keys 0 … i only.
     scale: 1/√E unless given.
 
-    A query that may look at nothing gets zeros. Without a mask and dropout a fused kernel does the
-    work, which never stores the [L, S] scores.
+    A query that may look at nothing gets zeros. Without mask and dropout, and with Ev = E, a fused
+    kernel does the work, which never stores the [L, S] scores.
     """
     if attn_mask is not None and is_causal:
         raise RuntimeError("give attn_mask or is_causal, not both: combine them in the mask")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     lead = query.shape[:-2]
-    if attn_mask is None and dropout_p == 0 and key.shape[:-2] == value.shape[:-2] == lead:
+    plain = attn_mask is None and dropout_p == 0
+    if plain and key.shape[:-2] == lead and value.shape == key.shape:
         if len(lead) == 2:
             return attention(query, key, value, is_causal, scale)
         with_head = [x.reshape(math.prod(lead), 1, *x.shape[-2:]) for x in (query, key, value)]
