@@ -408,6 +408,7 @@ row("embed", lambda x, shape, dim, start: np_put(np.zeros(shape),
     with_(N(0, 3), (2, 3), 0, 1), torch=None)
 row("split", None, with_(N(2, 5), 2, 1), with_(N(3, 2), [1, 2]), with_(N(5), 3),
     with_(N(2, 4), 2, -1))
+row("split_with_sizes", None, with_(N(2, 5), (2, 0, 3), 1), with_(N(3, 2), (1, 2), 0))
 row("chunk", None, with_(N(2, 5), 2, 1), with_(N(5), 3), with_(N(2, 2), 2))
 row("unbind", None, with_(N(2, 3)), with_(N(2, 3), 1), with_(N(2, 3), -1), with_(N(2, 0)))
 SEVERAL = {"call": lambda *xs, dim=0: tg.cat(xs, dim), "torch": None}

@@ -22,11 +22,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .grad_mode import is_grad_enabled, no_grad
 from .inplace import same_place
 from .ops.elementwise import clone
+from .parts import Parts, part_of
 from .primitive import check_unwritten
 from .tensor import Node, Tensor
 
@@ -97,8 +96,7 @@ class FunctionOp:
 
     def cotangents(self, node: Node, g: Parts, needed=None):
         self.ctx.saved_tensors = tuple(self.opened(node, *kept) for kept in node.kept)
-        given = [g[i] if i in g else Tensor(np.zeros(*like)) for i, like in enumerate(self.like)]
-        found = self.cls.backward(self.ctx, *given)
+        found = self.cls.backward(self.ctx, *g.filled(self.like))
         self.ctx.saved_tensors = ()
         found = found if isinstance(found, tuple) else (found,)
         needs = self.ctx.needs_input_grad
@@ -115,10 +113,8 @@ class FunctionOp:
                         f"{self.name}.backward returned a gradient of shape {cotangent.shape} for "
                         f"an argument of shape {parent.shape}"
                     )
-                yield (
-                    parent,
-                    clone(cotangent),
-                )  # the user may have kept, or returned twice, this one
+                own = clone(cotangent)  # the user may have kept this one, or returned it twice
+                yield parent, own
 
     def opened(self, node: Node, tensor, position):
         """A saved tensor, refused if it was written to since; an output gets its place back."""
@@ -129,25 +125,3 @@ class FunctionOp:
                 tensor.node = part_of(node, position, tensor.shape)
                 tensor._requires_grad = True
         return tensor
-
-
-class Parts(dict):
-    """The cotangents of a call's outputs, by position; the missing ones are 0."""
-
-    def __add__(self, other: Parts) -> Parts:
-        both = {i: self[i] + other[i] for i in self.keys() & other.keys()}
-        return Parts({**self, **other, **both})
-
-
-class Part:
-    """The op of an output's node: hands its cotangent to the node of the call."""
-
-    def __init__(self, name: str, position: int):
-        self.name, self.position = name, position
-
-    def cotangents(self, node: Node, g: Tensor, needed=None):
-        return [(node.parents[0], Parts({self.position: g}))]
-
-
-def part_of(call: Node, position: int, shape) -> Node:
-    return Node(Part(call.op.name, position), [call], (), shape=shape)

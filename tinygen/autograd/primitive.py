@@ -130,7 +130,7 @@ class Primitive:
                 return self(*promoted, **options)
         out = Tensor(array)
         if self.is_view:
-            self.note_view(args, options, out)
+            self.note_view(args[0], out, (self, args[1:], options))
         if grad_mode.enabled:
             self.record(args, options, out)
         return out
@@ -164,17 +164,16 @@ class Primitive:
         kind = ShapeError if isinstance(error, ValueError) else type(error)
         return kind(f"{self.name}: {error} (given shapes {shapes})")
 
-    def note_view(self, args, options, out: Tensor) -> None:
-        """If `out` shares the first argument's memory, let it share its history of writes too."""
-        base, memory = args[0], out.array.base
+    def note_view(self, base, out: Tensor, step: tuple) -> None:
+        """If `out` shares the memory of `base`, let it share its history of writes too. `step` is
+        the op with the arguments and options that, after `base`, make `out`."""
+        memory = out.array.base
         if memory is None or not isinstance(base, Tensor):
             return
         if memory is base.array or memory is base.array.base:
             out._storage = base.storage
-            step = (self, args[1:], options)
-            root, steps = (base, (step,)) if base._view is None else (
-                base._view.base, (*base._view.steps, step))  # fmt: skip
-            out._view = View(root, steps, out._storage.rebases)
+            root, steps = (base, ()) if base._view is None else (base._view.base, base._view.steps)
+            out._view = View(root, (*steps, step), out._storage.rebases)
 
     def record(self, args, options, out: Tensor) -> None:
         """Give `out` a node, if any argument wants a gradient and has a VJP to get one from."""

@@ -69,9 +69,15 @@ def setitem(x, value, index):
     return out
 
 
-def gradient_of_value(g, x_shape, value_dtype, index):
+def gradient_of_value(g, x_shape, value_shape, value_dtype, index):
     """Where one element is written several times, only the last value has an influence."""
-    chosen = getitem(g, index).to(value_dtype)
+    chosen = last_written(getitem(g, index).to(value_dtype), x_shape, index)
+    extra = max(0, len(value_shape) - chosen.ndim)  # x[0] = [[1, 2]] has a dimension to spare
+    return chosen.reshape((1,) * extra + chosen.shape)
+
+
+def last_written(chosen, x_shape, index):
+    """0 in place of those elements of x[index] that a later one of them overwrites."""
     if is_basic(index) or not chosen.array.size:
         return chosen
     order = np.arange(chosen.array.size).reshape(chosen.shape)

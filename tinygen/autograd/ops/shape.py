@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..parts import Several
 from ..primitive import ShapeError, composition, primitive
 
 
@@ -138,6 +139,20 @@ def embed(x, shape, dim, start):
 embed.vjp(x=lambda g, x_shape, dim, start: narrow(g, dim, start, x_shape[dim]))
 
 
+def piece(i, x, lengths, dim):
+    """How to make the i-th piece alone."""
+    return narrow, (dim, sum(lengths[:i]), lengths[i]), {}
+
+
+def split_arrays(x, lengths, dim):
+    """Pieces of these lengths along `dim`"""
+    return np.split(x, np.cumsum(lengths[:-1]), dim) if lengths else []
+
+
+split_with_sizes = Several(split_arrays, "split_with_sizes", view_step=piece)
+split_with_sizes.vjp(x=lambda g, dim: cat(g, dim))
+
+
 @composition
 def split(x, split_size_or_sections, dim=0):
     """Pieces along `dim`, of one size (the last may be smaller) or of the sizes in a list"""
@@ -146,12 +161,11 @@ def split(x, split_size_or_sections, dim=0):
         if lengths < 1:
             raise ShapeError(f"split: the size of a piece must be at least 1; got {lengths}")
         lengths = [min(lengths, total - at) for at in range(0, total, lengths)] or [0]
-    if sum(lengths) != total:
+    if sum(lengths) != total or min(lengths, default=0) < 0:
         raise ShapeError(
             f"split: sizes {list(lengths)} do not add up to {total}, the size of dim {dim}"
         )
-    starts = np.cumsum([0, *lengths])
-    return tuple(narrow(x, dim, int(at), n) for at, n in zip(starts, lengths))
+    return split_with_sizes(x, tuple(lengths), dim)
 
 
 @composition
@@ -165,7 +179,7 @@ def chunk(x, chunks, dim=0):
 @composition
 def unbind(x, dim=0):
     """The slices along `dim`, without that dimension"""
-    return tuple(squeeze(narrow(x, dim, i, 1), dim) for i in range(x.shape[dim]))
+    return tuple(squeeze(one, dim) for one in split(x, 1, dim)) if x.shape[dim] else ()
 
 
 # ---- Several into one ----------------------------------------------------------------------------
