@@ -225,7 +225,8 @@ for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.
 
 def put(x: Tensor, values) -> Tensor:
     """`values` in place of all of x: like x in shape and dtype, without a gradient for x"""
-    return e.where(np.True_, creation.as_tensor(values).to(x.dtype), x)
+    values = values.to(x.dtype) if isinstance(values, Tensor) else np.asarray(values, x.dtype)
+    return e.where(np.True_, values, x)
 
 
 for name, op in {

@@ -5,8 +5,8 @@
     p = p (1 - lr weight_decay) - lr m̂ / (sqrt(v̂) + eps)                          (line 12)
 
 With decoupled=False weight decay is an L2 penalty, Adam's: g + weight_decay p takes the place of g,
-and p is not shrunk (the other colour of the algorithm). Arrays: p, g, m, v of one shape, in one loop
-over all elements. The order of operations is PyTorch's.
+and p is not shrunk (the other colour of the algorithm). p, g, m and v are arrays of one shape: one
+loop over all elements. The order of operations is PyTorch's.
 """
 
 import math

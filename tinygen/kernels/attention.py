@@ -18,9 +18,9 @@ Forward, the loops are:
                      O += P V (`multiply`)
         row          O / l,  lse = m + log l
 
-Backward, the key tiles are outside the query tiles, P = exp(scale S - lse) is computed again, and five
-products are made of each pair of tiles. Under the diagonal of a causal head everything is cut to panels
-of ROWS rows: keys that no row of a panel sees are neither scored nor multiplied.
+Backward, the key tiles are outside the query tiles, P = exp(scale S - lse) is computed again, and
+five products are made of each pair of tiles. A causal head is cut along the diagonal in panels of
+ROWS rows: keys that no row of a panel sees are neither scored nor multiplied.
 """
 
 import math
@@ -109,7 +109,7 @@ def backward_reference(dout, q, k, v, out, lse, causal, scale):
 def forward(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(out, lse): attention of the queries to the keys and their values, and what `backward` needs."""
+    """(out, lse): the attention of the queries to keys and values; and what `backward` needs."""
     if not serves(q) or not q.size or not k.size:
         hold_blas()
         return forward_reference(q, k, v, causal, scale)
@@ -148,7 +148,7 @@ def backward(
 
 
 def readable(x):
-    """x itself if the numbers of each of its rows are adjacent, as the kernels expect; else a copy."""
+    """x itself if the numbers of a row are adjacent, as the kernels expect; else a copy."""
     return x if x.strides[-1] == 4 and x.flags.aligned else np.array(x, order="C")
 
 
@@ -227,7 +227,7 @@ def add_seen(memory, p, p_row, rows, keys, diagonal, strips, Tk, out, out_at, D,
 
 @kernel
 def add_seeing(memory, p, p_row, rows, keys, diagonal, strips, Tq, out, out_at, D, add):
-    """O[keys, D] = P[rows, keys]' B (+ O if add), where P is 0 above row c - diagonal of column c."""
+    """O[keys, D] = P[rows, keys]' B (+ O if add), where P is 0 above row c - diagonal."""
     for b in range(0, keys, ROWS):
         top = min(rows, max(0, b - diagonal))
         multiply(min(ROWS, keys - b), memory, p + top * p_row + b, 1, p_row, rows - top,

@@ -2,8 +2,8 @@
 
     dweight[indices[i]] += dy[i],   i = 0, 1, 2, ...
 
-Shapes: dy [n, width], indices (int64) [n], dweight [num_embeddings, width]. An index may come up any
-number of times. Threads share the columns, so each sum is made in the order of i.
+Shapes: dy [n, width], indices (int64) [n], dweight [num_embeddings, width]. An index may come up
+any number of times. Threads share the columns, so each sum is made in the order of i.
 """
 
 import numpy as np

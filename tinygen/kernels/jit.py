@@ -17,7 +17,7 @@ Results never depend on it. No kernel releases the GIL, so `scratch` serves one 
 Environment variables:
     TINYGEN_JIT=0        NumPy only
     TINYGEN_NUM_THREADS  the budget; else NUMBA_NUM_THREADS, else the cores this process may use
-    TINYGEN_CACHE        where compiled kernels are kept; else XDG_CACHE_HOME/tinygen, ~/.cache/tinygen
+    TINYGEN_CACHE        where compiled kernels are kept; else tinygen in XDG_CACHE_HOME or ~/.cache
     TINYGEN_LANES        forces the width of vectors (see `simd`)
 """
 
@@ -278,7 +278,7 @@ def hold_blas() -> None:
 
 
 def after_fork() -> None:
-    """GNU OpenMP aborts a forked child that uses the threads of its parent: use one thread there."""
+    """One thread in a forked child: GNU OpenMP aborts it if it uses those of its parent."""
     global budget, usable
     if usable > 1:
         budget = usable = 1

@@ -6,8 +6,8 @@ mean and (biased) variance are those of each row. With dz = dy weight, the gradi
 
     dx = rstd (dz - mean(dz) - z mean(dz z)),   dweight = sum over rows of dy z,   dbias = ... of dy
 
-Shapes: x, y and their gradients [rows, columns]; weight, bias [columns]; mean, rstd [rows]. A row is
-passed over three times forward and twice backward, while it is in the L1 cache.
+Shapes: x, y and their gradients [rows, columns]; weight, bias [columns]; mean, rstd [rows]. A row
+is passed over three times forward and twice backward, while it is in the L1 cache.
 """
 
 import functools
@@ -128,7 +128,7 @@ def backward_rows(dy, x, weight, mean, rstd, dx, sums, threads):
 
 @kernel
 def gradients(begin, end, dy, x, weight, mean, rstd, dx, sums):
-    """dx of some chunks of rows, and the sums over each chunk: of dweight in [:, 0], dbias [:, 1]."""
+    """dx of some chunks of rows, and the sums over each: dweight in [:, 0], dbias in [:, 1]."""
     rows, columns = x.shape
     for chunk in range(begin, end):
         dweight, dbias = 2 * chunk * columns, (2 * chunk + 1) * columns

@@ -4,9 +4,9 @@
 
 The loops (Goto and van de Geijn 2008; BLIS: Van Zee and van de Geijn 2015), outermost first:
 
-    products       every matrix of the batch, or a piece of one, is work for some thread
-      block        a slab of B, DEPTH x WIDTH, is packed into scratch memory: 1.5 MB, for the L2 cache
-        panel      ROWS x DEPTH of A meet the whole slab: 21 KB, for the L1 cache
+    gemm           every matrix of the batch, or a piece of one, is work for some thread
+      block        a slab of B, DEPTH x WIDTH, is packed into scratch memory: 1.5 MB, for L2 cache
+        panel      ROWS x DEPTH of A meet the whole slab: 21 KB, for L1 cache
           tile     a few vectors of C stay in registers while k runs (see `tile`)
 
 Every number of C is a chain of fused multiply-adds over k = 0, 1, 2, ... in slabs of DEPTH,
@@ -152,7 +152,7 @@ def share(part, parts, size, unit):
 
 
 @c_function(
-    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, {', '.join(['intp'] * 5)}, {POINTER}, intp)"
+    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, intp, intp, intp, intp, intp, {POINTER}, intp)"
 )
 def block(
     a, a_at, a_row, a_col, b, b_at, b_row, b_col, inner, c, c_at, c_row, top, bottom, left, right,

@@ -265,7 +265,7 @@ def load(builder, data, offset):
 
 @operation(floats, memory, types.intp, types.intp)
 def load_first(builder, data, offset, count):
-    """The first `count` of LANES elements, zeros in the other lanes, whose memory is not touched."""
+    """The first `count` of LANES elements; zeros in the other lanes, whose memory is let alone."""
     address, zeros = address_of(builder, data, offset, floats.llvm), floats.llvm([0.0] * LANES)
     mask = first(builder, count)
     return intrinsic(builder, f"masked.load.{V}.p0", floats.llvm, address, i32(4), mask, zeros)
@@ -331,7 +331,7 @@ def exp(x):
     """e^x, off by less than one unit in the last place; 0 below e^-87.33, where denormals begin.
 
     With n the integer nearest x / ln 2, e^x = 2^n e^r where |r| <= ln(2) / 2. The polynomial for
-    e^r is that of Cephes' expf (Moshier 1992); 2^n is added to the exponent, which begins at bit 23.
+    e^r is that of Cephes' expf (Moshier 1992). The exponent begins at bit 23; n is added there.
     """
     n = nearest_int(x * 1.4426950408889634)
     r = fma(to_floats(n), -0.693145751953125, x)  # ln 2 is split: this part has so few bits that

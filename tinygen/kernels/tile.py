@@ -101,8 +101,8 @@ def transpose_source() -> str:
     columns of `columns` rows of a strip.
 
     In each round row i and row i + LANES / 2 are interleaved into rows 2 i and 2 i + 1. That turns
-    the highest bit of a number's row into the lowest bit of its lane, and shifts all others up; when
-    every bit has been turned, row and lane have changed places.
+    the highest bit of a number's row into the lowest bit of its lane, and shifts the others up:
+    when every bit has been turned, row and lane have changed places.
     """
     half = LANES // 2
     lines = ["def transpose(source, at, stride, rows, columns, target, target_at):"]
