@@ -52,7 +52,15 @@ if ENABLED:
         sum_lanes,
         where,
     )
-    from tinygen.kernels.tile import COLUMNS, POINTER, ROWS, multiply, pack, packed_size
+    from tinygen.kernels.tile import (
+        COLUMNS,
+        POINTER,
+        ROWS,
+        multiply,
+        pack,
+        packed_size,
+        whole_lines,
+    )
 else:
     COLUMNS, ROWS, POINTER, multiply, pack = 1, 1, None, None, None
 
@@ -154,13 +162,13 @@ def readable(x):
 
 def forward_scratch(Tk, D):
     """Floats that a thread needs: K', V, a tile of S, m and l."""
-    return packed_size(D, Tk) + packed_size(Tk, D) + QUERIES * KEYS + 2 * QUERIES
+    return whole_lines(packed_size(D, Tk) + packed_size(Tk, D) + QUERIES * KEYS + 2 * QUERIES)
 
 
 def backward_scratch(Tq, Tk, D):
     """K', V', K, Q and dO packed, tiles of P and dS, rowsum(dO O)."""
     packed = 2 * packed_size(D, Tk) + packed_size(Tk, D) + 2 * packed_size(Tq, D)
-    return packed + 2 * QUERIES * KEYS_BACKWARD + Tq
+    return whole_lines(packed + 2 * QUERIES * KEYS_BACKWARD + Tq)
 
 
 # ---- Kernels -------------------------------------------------------------------------------------
@@ -213,7 +221,8 @@ def score(x, x_at, x_row, rows, depth, memory, strips, s, s_row, keys, diagonal)
     for p in range(0, rows, ROWS):
         wanted = min(keys, diagonal + p + ROWS)
         multiply(min(ROWS, rows - p), x, x_at + p * x_row, x_row, 1, depth,
-                 memory, strips, depth * COLUMNS, memory, s + p * s_row, s_row, wanted, False)  # fmt: skip
+                 memory, strips, depth * COLUMNS,
+                 memory, s + p * s_row, s_row, wanted, False)  # fmt: skip
 
 
 @kernel
@@ -231,7 +240,8 @@ def add_seeing(memory, p, p_row, rows, keys, diagonal, strips, Tq, out, out_at, 
     for b in range(0, keys, ROWS):
         top = min(rows, max(0, b - diagonal))
         multiply(min(ROWS, keys - b), memory, p + top * p_row + b, 1, p_row, rows - top,
-                 memory, strips + top * COLUMNS, Tq * COLUMNS, out, out_at + b * D, D, D, add)  # fmt: skip
+                 memory, strips + top * COLUMNS, Tq * COLUMNS,
+                 out, out_at + b * D, D, D, add)  # fmt: skip
 
 
 @kernel

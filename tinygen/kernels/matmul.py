@@ -146,13 +146,14 @@ def piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, sla
 
 @kernel
 def share(part, parts, size, unit):
-    """Where a part begins and ends if `size` is cut into about equal parts, at multiples of unit."""
+    """Where a part begins and ends if `size` is cut into equal parts, at multiples of unit."""
     units = -(-size // unit)
     return part * units // parts * unit, min(size, (part + 1) * units // parts * unit)
 
 
 @c_function(
-    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, intp, intp, intp, intp, intp, {POINTER}, intp)"
+    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, intp, intp, intp, intp, intp,"
+    f" {POINTER}, intp)"
 )
 def block(
     a, a_at, a_row, a_col, b, b_at, b_row, b_col, inner, c, c_at, c_row, top, bottom, left, right,
@@ -191,8 +192,8 @@ def copy_panel(a, a_at, a_row, a_col, rows, depth, memory, copy):
 @kernel(
     parallel=True,
     calls=(multiply, pack, block),
-    signature="void(const(float32[:, :]), const(float32[:, :]), float32[:, ::1], int64[::1], int64[::1], intp, intp,"
-    " float32[::1], intp)",
+    signature="void(const(float32[:, :]), const(float32[:, :]), float32[:, ::1],"
+    " int64[::1], int64[::1], intp, intp, float32[::1], intp)",
 )
 def gemm(a, b, out, a_starts, b_starts, row_parts, column_parts, memory, threads):
     """All pieces of all products: thread t takes the t-th share of them, one after the other."""

@@ -186,3 +186,8 @@ def pack(b, b_at, b_row, b_col, depth, width, strips, at):
 def packed_size(depth: int, width: int) -> int:
     """How many elements a packed B[depth, width] takes."""
     return depth * (-(-width // COLUMNS)) * COLUMNS
+
+
+def whole_lines(size: int) -> int:
+    """`size` float32, rounded up to cache lines, so that the next thread's begin with a line."""
+    return -(-size // 16) * 16

@@ -1,0 +1,241 @@
+"""How kernels are compiled, cached and given threads; vectors; and the other ways to run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygen.kernels import jit
+
+HERE = Path(__file__).parent
+needs_compiler = pytest.mark.skipif(not jit.ENABLED, reason="TINYGEN_JIT=0")
+
+
+def python(code, **environment):
+    """The completed run of `code` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def run_tests(selection, **environment):
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(HERE)]
+    done = subprocess.run(
+        [*command, "-k", selection],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent.parent,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+@needs_compiler
+def test_everything_passes_without_compiler():
+    run_tests("not other_ways", TINYGEN_JIT="0")
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", ["4", "8"])
+def test_narrow_vectors(lanes):
+    run_tests(
+        "equals_reference and (matmul or attention or layer_norm or gelu)", TINYGEN_LANES=lanes
+    )
+
+
+def test_numba_is_not_needed_without_compiler():
+    code = """
+import sys
+sys.modules["numba"] = sys.modules["llvmlite"] = None
+import numpy as np
+from tinygen.kernels import adamw, attention, cross_entropy, embedding, gelu, layer_norm, matmul
+x = np.ones((2, 2), np.float32)
+assert (matmul.matmul(x, x) == 2).all()
+"""
+    done = python(code, TINYGEN_JIT="0")
+    assert done.returncode == 0, done.stderr
+
+
+MATMUL = """
+import numpy as np
+from tinygen.kernels.matmul import matmul
+x = np.random.default_rng(0).standard_normal((200, 200), np.float32)
+error = np.abs(matmul(x, x) - x.astype(np.float64) @ x).max()
+assert error < 1e-3, error
+"""
+
+
+@needs_compiler
+def test_importing_compiles_nothing(tmp_path):
+    names = "adamw, attention, cross_entropy, embedding, gelu, layer_norm, matmul"
+    done = python(f"from tinygen.kernels import {names}", TINYGEN_CACHE=str(tmp_path / "cache"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "cache").exists()
+
+
+@needs_compiler
+def test_unwritable_cache(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    code = """
+import numpy as np
+from tinygen.kernels import embedding
+assert embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)[1, 2] == 2
+"""
+    done = python(code, TINYGEN_CACHE=str(tmp_path / "file"))
+    assert done.returncode == 0, done.stderr
+    assert "compiled for this run only" in done.stderr
+
+
+@needs_compiler
+def test_cache_is_used_and_numba_is_left_alone():
+    code = """
+import numba
+before = numba.config.CACHE_DIR, numba.get_num_threads()
+from tinygen.kernels import embedding, jit
+import numpy as np
+jit.set_num_threads(1)
+embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)
+assert (numba.config.CACHE_DIR, numba.get_num_threads()) == before
+print(sum(embedding.add_rows.stats.cache_hits.values()))
+"""
+    python(code)
+    assert python(code).stdout == "1\n"
+
+
+@needs_compiler
+def test_processes_that_compile_at_once(tmp_path):
+    code = """
+import numpy as np
+from tinygen.kernels import embedding
+assert embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)[1, 2] == 2
+"""
+    environment = {**os.environ, "TINYGEN_CACHE": str(tmp_path)}
+    runs = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0, 0]
+
+
+@needs_compiler
+def test_slow_compilation_is_announced_once(tmp_path):
+    code = "from tinygen.kernels import jit; jit.announce(); jit.announce()"
+    done = python(code, TINYGEN_CACHE=str(tmp_path))
+    assert done.stderr.count("tinygen: compiling kernels, once; later runs load them from") == 1
+
+
+def test_matmul_by_blas():
+    done = python(MATMUL + "import tinygen.kernels.matmul as m; assert not m.USE_KERNEL",
+                  TINYGEN_MATMUL="blas")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@needs_compiler
+def test_without_safe_threads_one_is_used():
+    done = python(
+        MATMUL + "matmul(x, x)", NUMBA_THREADING_LAYER="workqueue", TINYGEN_NUM_THREADS="2"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("kernels run on one thread") == 1
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forked_child_survives():
+    code = (
+        MATMUL
+        + """
+import os
+child = os.fork()
+if child == 0:
+    matmul(x, x)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+    )
+    done = python(code, TINYGEN_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment, expected",
+    [({"TINYGEN_NUM_THREADS": "3"}, 3), ({"TINYGEN_NUM_THREADS": "", "NUMBA_NUM_THREADS": "1"}, 1)],
+)
+def test_number_of_threads(environment, expected):
+    code = "from tinygen.kernels import jit; print(jit.get_num_threads())"
+    assert python(code, **environment).stdout == f"{expected}\n"
+
+
+def test_number_of_threads_is_positive():
+    with pytest.raises(ValueError, match="at least 1 thread, got 0"):
+        jit.set_num_threads(0)
+
+
+def test_blas_is_held_to_one_thread():
+    code = """
+import numpy as np, threadpoolctl
+from tinygen.kernels.matmul import matmul
+matmul(np.ones((2, 2)), np.ones((2, 2)))
+pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+assert [pool["num_threads"] for pool in pools] == [1] * len(pools)
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
+# ---- Vectors -------------------------------------------------------------------------------------
+
+if jit.ENABLED:
+    from numba import njit
+
+    from tinygen.kernels import simd
+    from tinygen.kernels.simd import LANES, load_first, store_first
+
+    @njit
+    def apply_exp(x, y):
+        for i in range(0, x.size, LANES):
+            store_first(y, i, simd.exp(load_first(x, i, x.size - i)), x.size - i)
+
+    @njit
+    def apply_extrema(x, y, low, high):
+        for i in range(0, x.size, LANES):
+            left = x.size - i
+            u, v = load_first(x, i, left), load_first(y, i, left)
+            store_first(low, i, simd.minimum(u, v), left)
+            store_first(high, i, simd.maximum(u, v), left)
+
+
+SPECIAL = np.array(
+    [0, -0.0, 1, -1, 1e-45, 88.72, 88.73, -87.3, -87.4, 1e30, -1e30, np.inf, -np.inf, np.nan],
+    np.float32,
+)
+
+
+@needs_compiler
+def test_exp():
+    x = np.linspace(-87.3, 88.7, 200_003, dtype=np.float32)
+    memory = np.full(x.size + 64, 7, np.float32)
+    apply_exp(x, memory[: x.size])
+    exact = np.exp(x.astype(np.float64))
+    assert np.max(np.abs(memory[: x.size] - exact) / np.spacing(exact.astype(np.float32))) < 1
+    assert (memory[x.size :] == 7).all()
+    y = np.empty_like(SPECIAL)
+    apply_exp(SPECIAL, y)
+    with np.errstate(over="ignore"):
+        expected = np.exp(SPECIAL)
+    expected[expected < np.finfo(np.float32).tiny] = 0
+    np.testing.assert_allclose(y, expected, rtol=2e-7)
+
+
+@needs_compiler
+def test_extrema_propagate_nan():
+    x, y = (grid.ravel().copy() for grid in np.meshgrid(SPECIAL, SPECIAL))
+    low, high = np.empty_like(x), np.empty_like(x)
+    apply_extrema(x, y, low, high)
+    np.testing.assert_array_equal(low, np.minimum(x, y))
+    np.testing.assert_array_equal(high, np.maximum(x, y))

@@ -1,0 +1,106 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from tinygen.kernels.matmul import column_sum, matmul
+
+SHAPES = [(1, 1, 1), (3, 5, 7), (14, 16, 32), (15, 17, 33), (13, 400, 31), (129, 70, 300),
+          (257, 400, 515), (30, 20, 1100), (300, 130, 40), (5, 800, 3)]  # fmt: skip
+
+
+def error(a, b):
+    """The largest error of a @ b, over a bound on what rounding does to sums that long."""
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    result = matmul(a, b)
+    assert result.shape == expected.shape
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    return np.abs(result - expected).max(initial=0) / (2e-6 + 3e-7 * a.shape[-1])
+
+
+@pytest.mark.parametrize("transposed", [*itertools.product([False, True], repeat=2)])
+@pytest.mark.parametrize("m, k, n", SHAPES)
+def test_equals_reference(normal, m, k, n, transposed):
+    a = normal(k, m).T if transposed[0] else normal(m, k)
+    b = normal(n, k).T if transposed[1] else normal(k, n)
+    assert error(a, b) < 1
+
+
+@pytest.mark.parametrize("m, k, n", [(300, 500, 300), (1000, 100, 90), (129, 700, 1111)])
+def test_promises(normal, call, m, k, n):
+    call(matmul, normal(m, k), normal(k, n))
+    call(matmul, normal(k, m).T, normal(n, k).T)
+
+
+def test_promises_of_a_batch(normal, call):
+    call(matmul, normal(3, 1, 70, 64), normal(5, 64, 66))
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ((4, 30, 20), (4, 20, 50)),
+        ((4, 30, 20), (20, 50)),
+        ((30, 20), (4, 20, 50)),
+        ((2, 1, 30, 20), (3, 20, 50)),
+        ((2, 3, 30, 20), (1, 3, 20, 50)),
+        ((1, 30, 20), (1, 1, 20, 50)),
+    ],
+)
+def test_batches_are_broadcast(normal, a, b):
+    assert error(normal(*a), normal(*b)) < 1
+
+
+def test_any_strides(normal):
+    assert error(normal(150, 200)[::-3, 10:110], normal(220, 200)[::2, 180:0:-2][:100]) < 1
+    assert error(normal(20, 60)[:, ::3], normal(20, 90)[:, ::3]) < 1
+    heads = normal(2, 9, 3, 4, 8).transpose(2, 0, 3, 1, 4)  # q, k, v cut out of a packed projection
+    assert error(heads[0], heads[1].swapaxes(-1, -2)) < 1
+    assert (
+        error(np.broadcast_to(normal(1, 40), (30, 40)), np.broadcast_to(normal(50), (40, 50))) < 1
+    )
+
+
+def test_unaligned_and_readonly(normal):
+    memory = np.zeros(4 * 60 + 1, np.uint8)
+    unaligned = memory[1:].view(np.float32).reshape(6, 10)
+    unaligned[:] = normal(6, 10)
+    assert error(unaligned, unaligned.T) < 1
+    readonly = normal(6, 10)
+    readonly.flags.writeable = False
+    assert error(readonly, readonly.T) < 1
+
+
+@pytest.mark.parametrize("m, k, n", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0)])
+def test_zero_sizes(normal, m, k, n):
+    assert error(normal(m, k), normal(k, n)) == 0
+    assert error(normal(2, m, k), normal(2, k, n)) == 0
+    assert error(normal(0, 3, 4), normal(4, 5)) == 0
+    assert error(normal(0, 3, 4), normal(1, 4, 5)) == 0
+
+
+def test_nan_and_inf_reach_their_row_and_column_only(normal):
+    a, b = normal(50, 70), normal(70, 90)
+    a[20, 3], b[5, 88] = np.nan, np.inf
+    np.testing.assert_array_equal(np.isnan(matmul(a, b)).all(1), np.arange(50) == 20)
+    np.testing.assert_array_equal(np.isinf(matmul(a, b)).any(0), np.arange(90) == 88)
+
+
+def test_other_dtypes(normal):
+    a, b = normal(6, 7), normal(7, 8)
+    np.testing.assert_array_equal(matmul(a.astype(np.float64), b), a.astype(np.float64) @ b)
+
+
+@pytest.mark.parametrize("a, b", [((2, 3), (4, 5)), ((2, 3, 4), (3, 4, 5)), ((3, 2, 4), (5, 6))])
+def test_shapes_that_do_not_fit(normal, a, b):
+    with pytest.raises(ValueError, match=r"matmul: .* @ |matmul: Input operand|could not be broad"):
+        matmul(normal(*a), normal(*b))
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 1), (5, 70), (1000, 65), (3, 0), (0, 4)])
+def test_column_sum(normal, call, close, rows, columns):
+    x = normal(rows, columns)
+    close(call(column_sum, x), x.sum(0, dtype=np.float64), 1e-4)
+    y = normal(columns, rows).T
+    close(call(column_sum, y), y.sum(0, dtype=np.float64), 1e-4)
