@@ -532,7 +532,7 @@ VIEWS = [
     lambda t: t[0], lambda t: t[1:], lambda t: t[:, 1], lambda t: t.transpose(0, -1),
     lambda t: t.reshape(-1), lambda t: t[..., ::2], lambda t: t.unsqueeze(0), lambda t: t.view(-1),
     lambda t: t.narrow(0, 0, 1), lambda t: t[None, 0], lambda t: t.squeeze(),
-    lambda t: t.expand(2, *t.shape), lambda t: t.chunk(2)[0], lambda t: t.flatten(),
+    lambda t: t.expand(2, *t.shape), lambda t: t[-1:], lambda t: t.flatten(),
 ]  # fmt: skip
 FRESH = [
     lambda t, u: t * u, lambda t, u: t + u, lambda t, u: t.sin(), lambda t, u: t.exp(),
