@@ -77,6 +77,7 @@ def test_zero_sizes(normal, m, k, n):
     assert error(normal(m, k), normal(k, n)) == 0
     assert error(normal(2, m, k), normal(2, k, n)) == 0
     assert error(normal(0, 3, 4), normal(4, 5)) == 0
+    assert error(normal(2, 3, 0), normal(0, 5)) == 0
     assert error(normal(0, 3, 4), normal(1, 4, 5)) == 0
 
 

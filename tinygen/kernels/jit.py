@@ -133,7 +133,7 @@ def numba_type(signature: str):
 
 
 lock = threading.RLock()
-compile_seconds = 0.0
+seconds_compiled = 0.0
 
 
 @contextlib.contextmanager
@@ -143,23 +143,32 @@ def compiling(dispatcher) -> Iterator[None]:
     The setting of Numba's that names the directory is put back afterwards, for the user's own
     functions. Kernels that this one calls are compiled inside, and become part of it.
     """
-    global compile_seconds
+    global seconds_compiled
     with lock:
-        before, begin = numba.config.CACHE_DIR, time.perf_counter()
-        outermost = before != cache_directory()
-        numba.config.CACHE_DIR = cache_directory()
-        timer = threading.Timer(max(0, 1 - compile_seconds), announce)
+        before, directory, begin = numba.config.CACHE_DIR, cache_directory(), time.perf_counter()
+        if before == directory:
+            yield
+            return
+        timer = threading.Timer(max(0, 1 - seconds_compiled), announce)
         timer.daemon = True
+        numba.config.CACHE_DIR = directory
         try:
-            if outermost:
+            dispatcher.enable_caching()
+            new = not is_cached(dispatcher.py_func)
+            if new:
                 timer.start()
-                dispatcher.enable_caching()
             yield
         finally:
             timer.cancel()
             numba.config.CACHE_DIR = before
-            if outermost and dispatcher.stats.cache_misses:
-                compile_seconds += time.perf_counter() - begin
+        if new:
+            seconds_compiled += time.perf_counter() - begin
+
+
+def is_cached(function) -> bool:
+    """Whether the cache has some compiled version of a function, by Numba's names for its files."""
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    return any(pathlib.Path(cache_directory()).glob(f"*/{name}-*.nbi"))
 
 
 @functools.cache

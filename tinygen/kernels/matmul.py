@@ -14,6 +14,7 @@ whichever piece, panel or tile it falls in: its bits depend neither on threads n
 """
 
 import functools
+import math
 import os
 
 import numpy as np
@@ -39,7 +40,9 @@ else:
 DEPTH = 384
 WIDTH = 1024
 COPY_STRIDE = DEPTH + 16  # between rows of a copied panel; a power of 2 would crowd one cache set
-COPY_WIDTH = 8 * COLUMNS  # so many columns of C repay copying a panel of A
+# So many columns of C repay copying a panel of A: rows are read well enough where they are, while
+# in a transposed A every step k is on another page of memory.
+COPY_ROWS, COPY_COLUMNS = 8 * COLUMNS, 2 * COLUMNS
 SLAB = DEPTH * WIDTH + 16 * COPY_STRIDE  # scratch of one thread, in floats: of B, and of A
 
 # Multiply-adds from which two threads are faster than one: at 64³ one takes 3 µs, at 96³ 9 µs and
@@ -60,17 +63,18 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not (USE_KERNEL and a.dtype == b.dtype == np.float32):
         hold_blas()
         return np.matmul(a, b)
-    m, k, n = *a.shape[-2:], b.shape[-1]
-    if k != b.shape[-2]:
+    if a.shape[-1] != b.shape[-2]:
         raise misfit(a, b)
     if not a.flags.aligned:
         a = np.array(a)
     if not (4 in b.strides[-2:] and b.flags.aligned):
         b = np.array(b, order="C")  # `pack` wants adjacent rows or columns
-    if a.ndim == 2 and b.ndim == 2:
+    if a.ndim == b.ndim == 2:
         return products(a, b, FIRST, FIRST)
+    m, k, n = *a.shape[-2:], b.shape[-1]
     if b.ndim == 2 and a.flags.c_contiguous:
-        return products(a.reshape(-1, k), b, FIRST, FIRST).reshape(*a.shape[:-1], n)
+        rows = a.reshape(math.prod(a.shape[:-1]), k)
+        return products(rows, b, FIRST, FIRST).reshape(*a.shape[:-1], n)
     try:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
@@ -169,7 +173,7 @@ def block(
             for i in range(top, bottom, ROWS):
                 rows, at = min(ROWS, bottom - i), a_at + i * a_row + k * a_col
                 panel, panel_row, panel_col = a, a_row, a_col
-                if width >= COPY_WIDTH and (a_row == 1 or a_col == 1):
+                if (a_col == 1 and width >= COPY_ROWS) or (a_row == 1 and width >= COPY_COLUMNS):
                     panel_row, panel_col = copy_panel(
                         a, at, a_row, a_col, rows, depth, memory, copy
                     )
