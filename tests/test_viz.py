@@ -121,7 +121,11 @@ def test_one_token(tmp_path):
 
 
 def test_labels_that_are_words_or_odd(tmp_path):
-    png(viz.attention_maps(causal(1, 2, 6), ["the", "$x$", "$", "_^", "\\", "é"]), tmp_path)
+    tokens = ["the", "$\\nothing$", "$", "_^", "\\", "é", "\t"]  # taken literally, and not as TeX
+    figure = viz.attention_maps(causal(1, 2, 7), tokens)
+    png(figure, tmp_path)
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == [*tokens[:-1], "→"]
 
 
 # ---- Nothing else is touched ---------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,13 +77,14 @@ def attention_maps(
     layers, (heads, length, _) = len(weights), np.shape(weights[0])
     side = max(1.9, 0.055 * length)
     figure, grid = _figure(heads, layers, (side * heads + 0.6, side * layers + 0.7))
-    labels = [{" ": "␣", "\n": "⏎"}.get(t, t) for t in tokens]
+    labels = [{" ": "␣", "\n": "⏎", "\t": "→"}.get(t, t) for t in tokens]
+    text: dict[str, Any] = {"fontsize": 4, "parse_math": False}  # a $ is a $
     for layer, row in enumerate(grid):
         for head, axes in enumerate(row):
             # The square root shows weights that are spread over many tokens, too.
             axes.imshow(np.sqrt(weights[layer][head]), cmap="Blues", vmin=0, vmax=1)
-            axes.set_xticks(range(length), labels if layer == layers - 1 else [], fontsize=4)
-            axes.set_yticks(range(length), labels if head == 0 else [], fontsize=4)
+            axes.set_xticks(range(length), labels if layer == layers - 1 else [], **text)
+            axes.set_yticks(range(length), labels if head == 0 else [], **text)
             axes.tick_params(length=0, pad=1)
             if layer == 0:
                 axes.set_title(f"head {head}", fontsize=8)
