@@ -70,7 +70,7 @@ def pow(x, y):
 
 def slope_of_power(x, y):
     """y x^(y - 1), and 0 for y = 0, even where x^-1 is infinite"""
-    if isinstance(y, Tensor):
+    if isinstance(y, Tensor | np.ndarray):
         return where(y == 0, 0.0, y * x ** (y - 1))
     return y * x ** (y - 1) if y != 0 else 0.0
 
@@ -308,8 +308,8 @@ cast.vjp(x=lambda g, x_dtype: cast(g, x_dtype))
 
 @primitive
 def clone(x):
-    """A copy, in the graph"""
-    return np.array(x)
+    """A copy, in the graph, whose elements lie in memory in the order of their indices"""
+    return np.array(x, order="C")
 
 
 clone.vjp(x=lambda g: g)

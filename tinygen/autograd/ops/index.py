@@ -21,7 +21,10 @@ def plain(index):
         return tuple(plain(i) for i in index)
     if isinstance(index, Tensor | np.ndarray):
         return np.array(getattr(index, "array", index))
-    return index if not isinstance(index, list) else np.asarray([plain(i) for i in index])
+    if isinstance(index, list):
+        array = np.asarray([plain(i) for i in index])
+        return array if array.size else array.astype(int)  # that of [] is float
+    return index
 
 
 def is_basic(index) -> bool:
