@@ -13,8 +13,6 @@ import numpy as np
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, threads_for
 
 PARALLEL = 131_072  # elements of dy: there one thread takes 29 µs
-    32_768  # elements of dy from which two threads are faster than one: there each takes 8 µs
-)
 
 
 def backward_reference(dy, indices, num_embeddings):
