@@ -4,6 +4,7 @@ Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The re
 """
 
 from . import methods as _methods
+from .anomaly import detect_anomaly
 from .engine import backward, grad
 from .function import Function
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -15,6 +16,7 @@ __all__ = [
     "GradcheckError",
     "Tensor",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",
