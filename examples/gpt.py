@@ -2,7 +2,8 @@
 
     python examples/gpt.py                       # the reference manual that every Python ships
     python examples/gpt.py --text shakespeare.txt
-    python examples/gpt.py --resume              # after Ctrl-C, or with a larger --steps
+    python examples/gpt.py --resume              # after Ctrl-C, or with larger --steps: the
+                                                 # further ones at the lowest learning rate
 
 What happens: MINUTES minutes on two cores; the validation loss falls below that of n-gram models
 counted on the same text, and the sample at the end reads like the text, made of words and of whole
@@ -15,6 +16,7 @@ import math
 import os
 import shlex
 import sys
+import tempfile
 
 import numpy as np
 
@@ -47,7 +49,12 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--out", metavar="DIR", default="runs/gpt", help="where results go (%(default)s)")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--steps", type=positive, help=f"training steps in all ({STEPS})")
-    add("--seed", type=int, default=1337, help="of the weights and the batches (%(default)s)")
+    add(
+        "--seed",
+        type=not_negative,
+        default=1337,
+        help="of the weights and the batches (%(default)s)",
+    )
     add("--prompt", help="what the sample begins with (default: a new line)")
     add("--sample", type=positive, default=600, help="characters to sample (%(default)s)")
     add("--temperature", type=above_0, default=0.8, help="lower is safer (%(default)s)")
@@ -70,6 +77,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
 def above_0(text: str) -> float:
     if not float(text) > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -88,7 +101,8 @@ def main(argv=None) -> int:
 
 
 def run(args) -> int:
-    os.makedirs(args.out, exist_ok=True)  # better now than after the training
+    os.makedirs(args.out, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # if that fails, better now than after training
     checkpoint = os.path.join(args.out, "checkpoint.safetensors")
     text = read_text(args.text) if args.text else python_docs_text()
     if args.resume:

@@ -86,6 +86,7 @@ class Trainer:
         """Go on until `steps` steps were taken in all; False if Ctrl-C ended it sooner.
 
         evaluate: called every `eval_every` steps and at the end; a checkpoint is saved after it.
+            Without it one is saved at the end only.
         units_per_step: how many tokens (or images ...: `unit`) a step processes, to show the speed.
 
         Ctrl-C finishes the step and saves a checkpoint. A loss that is not finite raises
@@ -120,9 +121,9 @@ class Trainer:
                     shown[f"{unit}s/s"] = f"{speed:,.0f}"
                 bar.set_postfix(shown, refresh=False)
                 bar.update()
-        if interrupted.is_set():
+        if interrupted.is_set() or not evaluate:
             self.save_checkpoint()
-        return not interrupted.is_set()
+        return self.step >= steps
 
     # ---- Checkpoints ----
 

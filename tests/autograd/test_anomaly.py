@@ -41,7 +41,7 @@ def test_gradients_of_kernels_and_of_the_users_functions_are_looked_at(monkeypat
     for function in (gelu, Broken.apply):
         with detect_anomaly():
             y = function(zero())
-            with pytest.raises(RuntimeError, match="the gradient of (gelu|Broken)"):
+            with pytest.raises(RuntimeError, match=r"the gradient of (gelu|Broken)"):
                 y.sum().backward()
 
 

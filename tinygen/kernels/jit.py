@@ -47,11 +47,6 @@ if ENABLED:
 else:
     prange = range
 
-# What LLVM may do to arithmetic where a kernel asks for it. The other two flags of `fastmath`, nnan
-# and ninf, are never used: they delete the handling of NaN.
-REORDER = {"contract", "reassoc", "nsz", "arcp"}
-
-
 def serves(x: np.ndarray) -> bool:
     """Whether the compiled float32 kernels take this array."""
     return ENABLED and x.dtype == np.float32
@@ -69,7 +64,8 @@ def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls
     """Compile `function` when it is first called, and keep the result on disk.
 
     parallel: `prange` loops run on threads.
-    fastmath: False or REORDER.
+    fastmath: what LLVM may do to arithmetic, of {"contract", "reassoc", "nsz", "arcp"}. Never True,
+        which allows nnan and ninf as well: they delete the handling of NaN.
     signature: Numba's type of the function, if one is to serve all arguments; `const(...)` says of
         an array that it is only read, and so may be read-only.
     calls: the `c_function`s that it calls, directly or not.
@@ -100,9 +96,9 @@ def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls
 def c_function(signature: str) -> Callable:
     """Decorator: compile `function` once, by itself; kernels that call it say so in `calls`.
 
-    Numba compiles what a kernel calls anew into every caller, and twice into a parallel one: for
-    the matrix tile that would take 20 seconds instead of 4. So the tile is a C function, called
-    through its address, and takes pointers (`array.ctypes`) where others take arrays.
+    Numba compiles what a kernel calls anew into every caller, and twice into a parallel one: with
+    the matrix tile inside, that would take 20 seconds instead of 4. A C function is called through
+    its address instead, and takes pointers (`array.ctypes`) where others take arrays.
     """
 
     def decorate(function):

@@ -178,6 +178,8 @@ class GPT(nn.Module):
         of targets [B, T] (which may hold -100 for "doesn't count"), or None without targets.
         caches, one for each layer, hold the tokens before idx (see `generate`).
         """
+        if idx.ndim != 2:
+            raise ValueError(f"GPT takes token ids [batch, length], not {idx.shape}: try idx[None]")
         T, past = idx.shape[1], caches[0].length if caches else 0
         if past + T > self.config.block_size:
             raise ValueError(
