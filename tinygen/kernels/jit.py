@@ -47,6 +47,7 @@ if ENABLED:
 else:
     prange = range
 
+
 def serves(x: np.ndarray) -> bool:
     """Whether the compiled float32 kernels take this array."""
     return ENABLED and x.dtype == np.float32
