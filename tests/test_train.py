@@ -155,10 +155,18 @@ def test_a_checkpoint_is_no_window_into_the_running_model(tmp_path):
     trainer = make(tmp_path / "run")
     fit(trainer, 2)
     trainer.save_checkpoint()
-    state = tg.load(trainer.checkpoint)
+    saved = trainer.checkpoint
+    state = tg.load(saved)
     trainer.resume()
+    trainer.checkpoint = tmp_path / "another"
     fit(trainer, 4)
-    assert_same(state, tg.load(trainer.checkpoint))
+    assert_same(state, tg.load(saved))
+
+
+def test_without_evaluations_the_end_is_saved(tmp_path):
+    trainer = make(tmp_path / "run")
+    fit(trainer, 2)
+    assert tg.load(trainer.checkpoint)["step"] == 2
 
 
 def test_stopping_and_going_on_in_one_process_changes_nothing():
