@@ -284,7 +284,8 @@ def test_gradients_accumulate():
     lambda x, y: x + y, lambda x, y: (x.reshape(3, 1) + y.reshape(3, 1)).reshape(3),
     lambda x, y: tg.cat([x, y])[:3] + tg.stack([x, y])[1],
     lambda x, y: x.clone() + y.expand(2, 3)[0],
-    lambda x, y: x.flip(0) + y.view(3), lambda x, y: x.T + y,
+    lambda x, y: x.flip(0) + y.view(3), lambda x, y: x.T + y, lambda x, y: (x + y) * 1,
+    lambda x, y: ((x + 1) + (y + 1)).clone() * 1, lambda x, y: (x - y.detach() + y) * 1,
 ])  # fmt: skip
 def test_leaf_gradients_own_their_memory(op):
     x, y = leaf(), leaf()
@@ -298,6 +299,13 @@ def test_leaf_gradients_own_their_memory(op):
     cotangent.zero_()
     y.grad.zero_()
     np.testing.assert_array_equal(x.grad.numpy(), before)
+
+
+def test_the_cotangent_of_a_leaf_is_copied():
+    x, cotangent = leaf(), tg.ones(3, dtype=tg.float64)
+    x.backward(cotangent)
+    x.grad.mul_(3)
+    assert cotangent.tolist() == [1, 1, 1]
 
 
 def test_accumulating_changes_nobody_elses_gradient():
@@ -641,9 +649,9 @@ def test_hook_on_a_tensor_without_grad():
 def test_a_kept_gradient_is_the_hooks_own():
     x, kept = leaf(), []
     x.register_hook(kept.append)
-    x.sum().backward()
+    (x * 2).backward(tg.ones(3))
     x.grad.mul_(7)
-    assert kept[0].tolist() == [1, 1, 1]
+    assert kept[0].tolist() == [2, 2, 2]
 
 
 def test_retain_grad():
