@@ -60,14 +60,10 @@ def gradcheck(
     cotangents that were written to, gradients of the wrong shape or dtype, an fn that is random.
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    try:
-        for failure in failures(Check(fn, args, eps, atol, rtol, seed)):
-            raise GradcheckError(failure)
-    except GradcheckError:
-        if raise_exception:
-            raise
-        return False
-    return True
+    failure = next(failures(Check(fn, args, eps, atol, rtol, seed)), None)
+    if failure and raise_exception:
+        raise GradcheckError(failure)
+    return failure is None
 
 
 def gradgradcheck(
