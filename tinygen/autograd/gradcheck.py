@@ -60,10 +60,8 @@ def gradcheck(
     cotangents that were written to, gradients of the wrong shape or dtype, an fn that is random.
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    failure = next(failures(Check(fn, args, eps, atol, rtol, seed)), None)
-    if failure and raise_exception:
-        raise GradcheckError(failure)
-    return failure is None
+    check = Check(fn, args, input_names(fn, args), eps, atol, rtol, seed)
+    return passes(check, raise_exception)
 
 
 def gradgradcheck(
@@ -101,8 +99,16 @@ def gradgradcheck(
     gradient.__name__ = f"the gradient of {name_of(fn, outputs)}"
     if not differentiable(gradient(*args, *cotangents)):
         return True  # no gradient, no gradient of it: whether rightly so, gradcheck says
-    gradient.names = names
-    return gradcheck(gradient, (*args, *cotangents), eps, atol, rtol, raise_exception, seed=seed)
+    check = Check(gradient, (*args, *cotangents), names, eps, atol, rtol, seed)
+    return passes(check, raise_exception)
+
+
+def passes(check: Check, raise_exception: bool) -> bool:
+    """Whether nothing is wrong; else raise what is, if wanted."""
+    failure = next(failures(check), None)
+    if failure and raise_exception:
+        raise GradcheckError(failure)
+    return failure is None
 
 
 # ---- Both gradients ------------------------------------------------------------------------------
@@ -111,9 +117,9 @@ def gradgradcheck(
 class Check:
     """What is checked, and how closely; with the outputs and their random cotangents."""
 
-    def __init__(self, fn, args, eps, atol, rtol, seed):
-        self.fn, self.args, self.eps, self.atol, self.rtol = fn, args, eps, atol, rtol
-        self.names = getattr(fn, "names", None) or input_names(fn, args)
+    def __init__(self, fn, args, names, eps, atol, rtol, seed):
+        self.fn, self.args, self.names = fn, args, names
+        self.eps, self.atol, self.rtol = eps, atol, rtol
         self.wanted = [i for i, x in enumerate(args) if requires_grad(x)]
         if not self.wanted:
             raise ValueError("gradcheck: no input requires grad; call .requires_grad_() on some")
