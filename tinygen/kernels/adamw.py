@@ -67,20 +67,20 @@ def step(
 @kernel(parallel=True)
 def update_all(p, g, m, v, coefficients, threads):
     if threads == 1:
-        update(p, g, m, v, coefficients, 0, p.size)
+        update(p, g, m, v, coefficients)
     else:
         for t in prange(threads):
-            begin, end = t * p.size // threads, (t + 1) * p.size // threads
-            update(p, g, m, v, coefficients, begin, end)
+            part = slice(t * p.size // threads, (t + 1) * p.size // threads)
+            update(p[part], g[part], m[part], v[part], coefficients)
 
 
 @kernel(fastmath={"contract"})
-def update(p, g, m, v, coefficients, begin, end):
+def update(p, g, m, v, coefficients):
     shrink, penalty, rate1, beta2, rate2, correction, eps, pace = (
         coefficients[0], coefficients[1], coefficients[2], coefficients[3],
         coefficients[4], coefficients[5], coefficients[6], coefficients[7],
     )  # fmt: skip
-    for i in range(begin, end):
+    for i in range(p.size):  # an index that might be negative would keep LLVM from vectors
         gradient = g[i] + penalty * p[i]
         m[i] += rate1 * (gradient - m[i])
         v[i] = beta2 * v[i] + rate2 * gradient * gradient

@@ -38,6 +38,7 @@ from tinygen.kernels.jit import (
     threads_for,
 )
 
+# pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
     from tinygen.kernels.simd import (
         LANES,
@@ -146,7 +147,7 @@ def backward(
         return backward_reference(dout, q, k, v, out, lse, causal, scale)
     dout, q, k, v, out = readable(dout), readable(q), readable(k), readable(v), readable(out)
     (B, H, Tq, D), Tk = q.shape, k.shape[2]
-    dq, dk, dv = np.empty(q.shape, np.float32), *np.empty((2, *k.shape), np.float32)
+    dq, dk, dv = (np.empty(x.shape, np.float32) for x in (q, k, v))
     threads, size = threads_for(B * H * Tq * Tk * D, PARALLEL), backward_scratch(Tq, Tk, D)
     backward_heads(
         dout, q, k, v, out, np.ravel(lse), causal, scale,

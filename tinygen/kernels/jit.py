@@ -32,13 +32,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import numpy as np
 import threadpoolctl
 
 ENABLED = os.environ.get("TINYGEN_JIT", "1") != "0"
 
+# pyright: reportPossiblyUnboundVariable=false
+# pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 if ENABLED:
     import llvmlite
     import llvmlite.binding as llvm
@@ -61,7 +64,14 @@ def plain(x: np.ndarray) -> np.ndarray:
 # ---- Compiling -----------------------------------------------------------------------------------
 
 
-def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls=()):
+def kernel(
+    function=None,
+    *,
+    parallel: bool = False,
+    fastmath: Collection[str] = (),
+    signature: str = "",
+    calls: Collection[Any] = (),
+) -> Any:
     """Compile `function` when it is first called, and keep the result on disk.
 
     parallel: `prange` loops run on threads.
@@ -77,7 +87,9 @@ def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls
         )
     if not ENABLED:
         return function
-    dispatcher = numba.njit(error_model="numpy", parallel=parallel, fastmath=fastmath)(function)
+    dispatcher = numba.njit(
+        error_model="numpy", parallel=parallel, fastmath=set(fastmath) or False
+    )(function)
     numba_compile = dispatcher.compile
 
     def compile(arguments):  # Numba calls this for every new combination of argument types
@@ -94,7 +106,7 @@ def kernel(function=None, *, parallel=False, fastmath=False, signature="", calls
     return dispatcher
 
 
-def c_function(signature: str) -> Callable:
+def c_function(signature: str) -> Callable[[Callable], Any]:
     """Decorator: compile `function` once, by itself; kernels that call it say so in `calls`.
 
     Numba compiles what a kernel calls anew into every caller, and twice into a parallel one: with

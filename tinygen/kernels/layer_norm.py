@@ -17,6 +17,7 @@ import numpy as np
 
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
+# pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
     from tinygen.kernels.simd import (
         LANES,

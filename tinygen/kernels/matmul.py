@@ -31,6 +31,7 @@ from tinygen.kernels.jit import (
     threads_for,
 )
 
+# pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
     from tinygen.kernels.simd import LANES, broadcast, load_first, store_first
     from tinygen.kernels.tile import COLUMNS, MATRIX, POINTER, ROWS, copy_rows, multiply, pack

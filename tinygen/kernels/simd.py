@@ -16,6 +16,8 @@ operations (each is the LLVM instruction it is made of), and functions written i
 
 import operator
 import os
+from collections.abc import Callable
+from typing import Any
 
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
@@ -119,7 +121,7 @@ def define(function, result, operands, emit):
         lower_builtin(function, *(kind if o is memory else o for o in operands))(lower)
 
 
-def operation(result, *operands):
+def operation(result, *operands) -> Callable[[Callable], Any]:
     """Decorator for `def name(builder, x, y)`, which kernels then call as `name(x, y)`."""
 
     def decorate(emit):

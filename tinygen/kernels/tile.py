@@ -19,6 +19,9 @@ A matrix is passed as `a, a_at, a_row, a_col`: its element [i, j] is `a[a_at + i
 The functions here are `c_function`s, for they are large and have many callers.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from tinygen.kernels import simd
 from tinygen.kernels.jit import c_function, kernel
 from tinygen.kernels.simd import LANES, load_first, store
@@ -118,7 +121,7 @@ def transpose_source() -> str:
     return "\n".join(lines)
 
 
-def from_source(name: str, source: str, names: dict):
+def from_source(name: str, source: str, names: Mapping[str, Any]) -> Any:
     """The kernel `name` that `source` defines in terms of `names`."""
     scope = dict(names)
     exec(source, scope)
