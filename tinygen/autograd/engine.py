@@ -70,7 +70,7 @@ def grad(
 
 
 def as_tuple(x) -> tuple:
-    return (x,) if x is None or isinstance(x, Tensor) else tuple(x)
+    return (x,) if x is None or isinstance(x, Tensor | np.ndarray | float) else tuple(x)
 
 
 def sweep(

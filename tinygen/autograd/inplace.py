@@ -12,7 +12,7 @@ import numpy as np
 
 from .grad_mode import is_grad_enabled
 from .primitive import ShapeError, primitive
-from .tensor import Tensor
+from .tensor import Tensor, View
 
 
 @primitive
@@ -82,7 +82,8 @@ def write(x: Tensor, out: Tensor, name: str, record: bool) -> None:
     out = out if out.dtype == x.dtype else out.to(x.dtype)
     base, view = (x, None) if x._view is None else (x._view.base, x._view)
     if record and view is not None:
-        whole = put_view(same_place(base), out, view)
+        recipe = View(None, view.steps, 0)  # a node must not hold the tensor that holds it
+        whole = put_view(same_place(base), out, recipe)
     else:
         whole = out
     if whole.node is not None:

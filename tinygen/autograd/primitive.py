@@ -185,7 +185,7 @@ class Primitive:
                 if a._requires_grad and (i in self.vjps or self.variadic):
                     wanted.append(i)
                     parents.append(a.node or a)
-        if not wanted:
+        if not wanted or out.array.dtype.kind != "f":
             return
         plan = self.plans.get(tuple(wanted)) or self.make_plan(tuple(wanted))
         kept = [source(args, options, out) for source in plan.sources]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .devices import check_device
 from .dtypes import get_default_dtype
 from .tensor import Tensor
 
@@ -77,12 +78,14 @@ def standard_normal(shape, dtype, generator) -> np.ndarray:
 
 def randn(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Independent standard normals."""
+    check_device(device)
     shape, dtype = as_shape(size), np.dtype(dtype or get_default_dtype())
     return _made(standard_normal(shape, dtype, generator), dtype, requires_grad)
 
 
 def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Independent uniforms in [0, 1)."""
+    check_device(device)
     dtype = np.dtype(dtype or get_default_dtype())
     return _made(rng_of(generator).random(as_shape(size), dtype), dtype, requires_grad)
 
@@ -91,6 +94,7 @@ def randint(
     low, high=None, size: Any = None, *, generator=None, dtype=np.int64, device=None
 ) -> Tensor:
     """Independent uniform integers from low to high - 1; `randint(high, size)` begins at 0."""
+    check_device(device)
     if size is None:
         low, high, size = 0, low, high
     return Tensor(rng_of(generator).integers(low, high, tuple(size), dtype))
@@ -98,6 +102,7 @@ def randint(
 
 def randperm(n: int, *, generator=None, dtype=np.int64, device=None) -> Tensor:
     """The numbers 0 to n - 1 in random order."""
+    check_device(device)
     return Tensor(rng_of(generator).permutation(n).astype(dtype))
 
 

@@ -62,7 +62,7 @@ class View:
 
     __slots__ = ("base", "rebases", "steps")
 
-    def __init__(self, base: Tensor, steps: tuple, rebases: int):
+    def __init__(self, base: Any, steps: tuple, rebases: int):
         self.base, self.steps, self.rebases = base, steps, rebases
 
     def of(self, tensor: Tensor) -> Tensor:

@@ -98,6 +98,8 @@ def kernel(
                 link(called)
             if not signature:
                 return numba_compile(arguments)
+            if dispatcher.overloads:  # another thread was here first
+                return next(iter(dispatcher.overloads.values())).entry_point
             result = numba_compile(numba_type(signature))
             dispatcher.disable_compile()
             return result
