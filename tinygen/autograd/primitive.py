@@ -212,7 +212,7 @@ class Primitive:
             values.append(value)
         return values
 
-    def cotangents(self, node: Node, g: Tensor, needed=None):
+    def cotangents(self, node: Node, g: Any, needed=None):
         """One (parent, cotangent) for every parent, or every one whose id is in `needed`."""
         kept = self.opened(node)
         for (vjp, places), parent in zip(node.plan.steps, node.parents):
