@@ -36,7 +36,8 @@ from tinygen.text import (
 )
 from tinygen.train import Trainer
 
-STEPS = 3000
+STEPS = 3300
+PROMPT = "The "
 NGRAMS = (1, 2, 5)  # orders of the models to compare with
 
 
@@ -55,7 +56,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
         default=1337,
         help="of the weights and the batches (%(default)s)",
     )
-    add("--prompt", help="what the sample begins with (default: a new line)")
+    add("--prompt", help="what the sample begins with (default: The)")
     add("--sample", type=positive, default=600, help="characters to sample (%(default)s)")
     add("--temperature", type=above_0, default=0.8, help="lower is safer (%(default)s)")
     add = parser.add_argument_group("the model and its training").add_argument
@@ -67,7 +68,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     add("--dropout", type=float, default=0.0, help="(%(default)s)")
     add("--lr", type=float, default=4e-3, help="learning rate; ends at a tenth (%(default)s)")
     add("--weight-decay", type=float, default=0.1, help="(%(default)s)")
-    add("--eval-every", type=positive, default=250, help="steps between (%(default)s)")
+    add("--eval-every", type=positive, default=300, help="steps between (%(default)s)")
     return parser.parse_args(argv)
 
 
@@ -109,7 +110,7 @@ def run(args) -> int:
         adopt_settings(args, tg.load(checkpoint), text)
     args.steps = args.steps or STEPS
     tokenizer = CharTokenizer.train(text)
-    prompt = tokenizer.encode(args.prompt or ("\n" if "\n" in text else text[0]))
+    prompt = tokenizer.encode(args.prompt or (PROMPT if set(PROMPT) <= set(text) else text[0]))
     train_ids, val_ids = train_val_split(np.array(tokenizer.encode(text)))
     if len(val_ids) <= args.block_size:
         raise ValueError(
