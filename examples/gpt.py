@@ -5,9 +5,9 @@
     python examples/gpt.py --resume              # after Ctrl-C, or with larger --steps: the
                                                  # further ones at the lowest learning rate
 
-What happens: MINUTES minutes on two cores; the validation loss falls below that of n-gram models
-counted on the same text, and the sample at the end reads like the text, made of words and of whole
-sentences. Written into --out: the checkpoint, the sample, the loss curve and the attention maps.
+What happens: three minutes on two cores; the validation loss falls far below that of unigrams and
+bigrams counted on the same text, to that of a 5-gram model, and the sample at the end is made of
+words and of the shapes of sentences. Written into --out: the checkpoint, the sample, the loss curve and the attention maps.
 """
 
 import argparse
