@@ -7,7 +7,8 @@
 
 What happens: three minutes on two cores; the validation loss falls far below that of unigrams and
 bigrams counted on the same text, to that of a 5-gram model, and the sample at the end is made of
-words and of the shapes of sentences. Written into --out: the checkpoint, the sample, the loss curve and the attention maps.
+words and of the shapes of sentences. Written into --out: the checkpoint, the sample, the loss curve
+and the attention maps.
 """
 
 import argparse
