@@ -86,8 +86,6 @@ def write(x: Tensor, out: Tensor, name: str, record: bool) -> None:
         whole = put_view(same_place(base), out, recipe)
     else:
         whole = out
-    if whole.node is not None:
-        keep_own_values(whole.node, x)
     if out.node is not None:
         keep_own_values(out.node, x)
     np.copyto(x.array, out.array)

@@ -150,22 +150,25 @@ index_put_sum.vjp(
 )
 
 
+def cut_to(index, src):
+    """The part of src, a tensor or a number, that the index is for: it may be larger"""
+    if isinstance(src, Tensor) and src.shape != index.shape:
+        return getitem(src, tuple(slice(n) for n in index.shape))
+    return src
+
+
 @composition
 def scatter_add(x, dim, index, src):
     """x, to which src[i, j, ...] is added at [i, ..., index[i, j, ...] at dim, ...]"""
     index = checked_index(index, x.shape[dim], "scatter_add")
-    if isinstance(src, Tensor) and src.shape != index.shape:
-        src = getitem(src, tuple(slice(n) for n in index.shape))
-    return index_put_sum(x, src, along(index, dim))
+    return index_put_sum(x, cut_to(index, src), along(index, dim))
 
 
 @composition
 def scatter(x, dim, index, src):
     """x, in which src[i, j, ...] (or a number) is put at [i, ..., index[i, j, ...] at dim, ...]"""
     index = checked_index(index, x.shape[dim], "scatter")
-    if isinstance(src, Tensor) and src.shape != index.shape:
-        src = getitem(src, tuple(slice(n) for n in index.shape))
-    return setitem(x, src, along(index, dim))
+    return setitem(x, cut_to(index, src), along(index, dim))
 
 
 # ---- Masks ---------------------------------------------------------------------------------------
