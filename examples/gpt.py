@@ -37,7 +37,7 @@ from tinygen.text import (
 )
 from tinygen.train import Trainer
 
-STEPS = 3300
+STEPS = 4000
 PROMPT = "The "
 NGRAMS = (1, 2, 5)  # orders of the models to compare with
 

@@ -51,11 +51,11 @@ def loss_curve(
     axes.fill_between(steps, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     axes.plot(steps, middle, color=COLOURS[0], label="training, median and 90 % band")
     for colour, (name, (at, found)) in zip(COLOURS[1:], (evaluations or {}).items()):
-        axes.plot(at, found, "o-", color=colour, markersize=3.5, label=name)
+        axes.plot(at, found, "o-", color=colour, markersize=3.5, clip_on=False, label=name)
     for name, value in (levels or {}).items():
         axes.axhline(value, color=GREY, linewidth=1, linestyle="--")
-        axes.annotate(f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"),
-                      ha="right", va="bottom", color=INK, fontsize=8)  # fmt: skip
+        axes.annotate(f"{name} {value:.2f}", (1.01, value), xycoords=("axes fraction", "data"),
+                      ha="left", va="center", color=INK, fontsize=8)  # fmt: skip
     axes.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0, max(1, len(values))))
     # The first steps fall from high up; leave room for what comes after them.
     shown = [*middle[min(1, len(middle) - 1) :], low.min(), *(levels or {}).values(),
@@ -75,10 +75,10 @@ def attention_maps(
     weights: for each layer [heads, T, T], rows adding up to 1; tokens: the T labels.
     """
     layers, (heads, length, _) = len(weights), np.shape(weights[0])
-    side = max(1.9, 0.055 * length)
+    side = max(1.9, 0.085 * length)
     figure, grid = _figure(heads, layers, (side * heads + 0.6, side * layers + 0.7))
     labels = [{" ": "␣", "\n": "⏎", "\t": "→"}.get(t, t) for t in tokens]
-    text: dict[str, Any] = {"fontsize": 4, "parse_math": False}  # a $ is a $
+    text: dict[str, Any] = {"fontsize": 6, "parse_math": False}  # a $ is a $
     for layer, row in enumerate(grid):
         for head, axes in enumerate(row):
             # The square root shows weights that are spread over many tokens, too.

@@ -51,7 +51,7 @@ def gradients_of(sample, args) -> list[np.ndarray]:
 
 def test_every_op_has_samples():
     missing = [name for name, samples in BY_OP.items() if not samples]
-    assert not missing, f"add a row to tests/samples.py for: {', '.join(missing)}"
+    assert not missing, f"add a row to tests/samples/ for: {', '.join(missing)}"
 
 
 @every_op(lambda s: s.differentiable)

@@ -9,6 +9,12 @@ from .dtypes import as_array, get_default_dtype
 from .random import as_shape
 from .tensor import Tensor
 
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "full_like", "is_floating_point", "is_tensor", "linspace", "numel", "ones", "ones_like",
+    "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, an array. Floats become float32."""

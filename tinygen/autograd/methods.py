@@ -63,21 +63,11 @@ Tensor.__iter__ = iterate
 
 # ---- Ops that are methods under their own name ---------------------------------------------------
 
-for module, names in {
-    c: """allclose bitwise_and bitwise_not bitwise_or bitwise_xor ceil eq floor ge gt isclose
-          isfinite isinf isnan le logical_and logical_not logical_or lt ne round sign trunc""",
-    e: """abs add atan atan2 clamp clone cos div erf exp expm1 floor_divide log log1p logsigmoid
-          maximum minimum mul neg pow relu remainder sigmoid sin sqrt sub tanh""",
-    f: """cosh lerp log10 log2 logaddexp reciprocal rsqrt sinh square tan xlogy""",
-    r: """all amax amin any cumsum log_softmax logsumexp mean norm prod softmax std sum var""",
-    o: "argmax argmin argsort max min sort topk",
-    s: """chunk flatten flip movedim narrow roll split squeeze transpose tril triu unbind unflatten
-          unsqueeze""",
-    i: """gather index_select masked_fill masked_select nonzero scatter scatter_add
-          take_along_dim""",
-    l: "bmm dot matmul mm mv outer",
-}.items():
-    for name in names.split():
+# Ops are methods under their own name; but these take several tensors, or sizes one by one.
+NOT_METHODS = {"cat", "permute", "repeat", "reshape", "stack", "where"}
+
+for module in (c, f, e, r, o, s, i, l):
+    for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)
         setattr(Tensor, name, lambda x, *args, op=op, **options: op(x, *args, **options))
 

@@ -14,6 +14,12 @@ from .devices import check_device
 from .dtypes import get_default_dtype
 from .tensor import Tensor
 
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "manual_seed",
+    "multinomial", "normal", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
+    "set_rng_state",
+]  # fmt: skip
+
 
 class Generator:
     """A stream of random numbers; `rng` is the NumPy generator behind it."""

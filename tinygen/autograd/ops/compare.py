@@ -8,6 +8,12 @@ import numpy as np
 
 from ..primitive import primitive
 
+__all__ = [
+    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "eq",
+    "floor", "ge", "gt", "isclose", "isfinite", "isinf", "isnan", "le", "logical_and",
+    "logical_not", "logical_or", "lt", "ne", "round", "sign", "trunc",
+]  # fmt: skip
+
 eq = primitive(lambda x, y: np.equal(x, y), name="eq")
 ne = primitive(lambda x, y: np.not_equal(x, y), name="ne")
 lt = primitive(lambda x, y: np.less(x, y), name="lt")

@@ -6,6 +6,11 @@ from ..primitive import composition
 from .compare import isfinite
 from .elementwise import cos, exp, expm1, log, logsigmoid, maximum, sigmoid, sin, sqrt, where
 
+__all__ = [
+    "cosh", "lerp", "log10", "log2", "logaddexp", "reciprocal", "rsqrt", "sinh", "square",
+    "tan", "xlogy",
+]  # fmt: skip
+
 
 @composition
 def square(x):

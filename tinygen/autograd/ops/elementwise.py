@@ -13,6 +13,12 @@ from ..primitive import primitive
 from ..tensor import Tensor
 from .compare import eq, floor, sign
 
+__all__ = [
+    "abs", "add", "atan", "atan2", "clamp", "clone", "cos", "div", "erf", "exp", "expm1",
+    "floor_divide", "log", "log1p", "maximum", "minimum", "mul", "neg", "pow", "relu",
+    "remainder", "sigmoid", "sin", "sqrt", "sub", "tanh", "where",
+]  # fmt: skip
+
 arithmetic = primitive(promotes="common")
 real_function = primitive(promotes="float")  # integers become floats
 

@@ -13,6 +13,11 @@ from ..primitive import composition, primitive
 from ..tensor import Tensor
 from .elementwise import where
 
+__all__ = [
+    "gather", "index_select", "masked_fill", "masked_select", "nonzero", "scatter",
+    "scatter_add", "take_along_dim",
+]  # fmt: skip
+
 
 def plain(index):
     """An index without tensors in it, as NumPy wants it. Arrays are copied: the gradient will read

@@ -7,6 +7,10 @@ from ..primitive import ShapeError, composition, primitive
 from .reduce import sum
 from .shape import reshape, transpose, unsqueeze
 
+__all__ = [
+    "bmm", "dot", "matmul", "mm", "mv", "outer",
+]  # fmt: skip
+
 
 @primitive(name="matmul", promotes="common")
 def matrix_product(x, y):

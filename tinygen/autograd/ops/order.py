@@ -11,6 +11,10 @@ from .index import take_along_dim
 from .reduce import amax, amin
 from .shape import narrow, squeeze
 
+__all__ = [
+    "argmax", "argmin", "argsort", "max", "min", "sort", "topk",
+]  # fmt: skip
+
 Ordered = namedtuple("Ordered", "values indices")  # what max, min, sort and topk return for a dim
 
 

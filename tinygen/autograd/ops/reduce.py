@@ -13,6 +13,11 @@ from .compare import eq, isfinite
 from .elementwise import abs, exp, log, sqrt, where
 from .shape import cat, expand, flip, narrow, reshape, squeeze
 
+__all__ = [
+    "all", "amax", "amin", "any", "cumsum", "log_softmax", "logsumexp", "mean", "norm", "prod",
+    "softmax", "std", "sum", "var",
+]  # fmt: skip
+
 
 def axes(dim):
     """`dim` as NumPy wants it: lists become tuples."""

@@ -7,6 +7,12 @@ import numpy as np
 from ..parts import Several
 from ..primitive import ShapeError, composition, primitive
 
+__all__ = [
+    "cat", "chunk", "flatten", "flip", "movedim", "narrow", "permute", "repeat", "reshape",
+    "roll", "split", "squeeze", "stack", "transpose", "tril", "triu", "unbind", "unflatten",
+    "unsqueeze",
+]  # fmt: skip
+
 
 def sizes(shape) -> tuple[int, ...]:
     """`view(2, 3)` and `view((2, 3))` mean the same."""

@@ -14,7 +14,9 @@ from tinygen.autograd.primitive import composition
 
 from .layer import dropout
 
-__all__ = ["scaled_dot_product_attention"]
+__all__ = [
+    "scaled_dot_product_attention",
+]  # fmt: skip
 
 
 @composition

@@ -13,8 +13,7 @@ from tinygen.autograd.ops.linalg import linear
 from tinygen.autograd.random import rand
 
 __all__ = [
-    "checked_padding_idx", "checked_probability", "dropout", "embedding", "layer_norm", "linear",
-    "one_hot",
+    "dropout", "embedding", "layer_norm", "linear", "one_hot",
 ]  # fmt: skip
 
 

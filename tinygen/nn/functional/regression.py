@@ -14,8 +14,7 @@ from tinygen.autograd.ops.elementwise import abs, clamp, log, where
 from tinygen.autograd.primitive import composition
 
 __all__ = [
-    "checked_reduction", "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "reduced",
-    "smooth_l1_loss",
+    "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
 

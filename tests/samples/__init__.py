@@ -1,0 +1,4 @@
+"""Samples of every op, a file a topic; table.py explains how a row is written."""
+
+from . import elementwise, index, linalg, nn, reduce, shape
+from .table import FUSED, OPS, SAMPLES, Draw, is_float

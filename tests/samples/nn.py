@@ -1,0 +1,79 @@
+"""Losses and layers."""
+
+import numpy as np
+
+from .table import *
+
+# fmt: off
+
+# ---- Losses --------------------------------------------------------------------------------------
+
+REDUCED = [{}, {"reduction": "sum"}, {"reduction": "none"}]
+
+
+def reduced(loss):
+    """A NumPy loss with an argument `reduction`."""
+    return lambda *args, reduction="mean", **options: {
+        "mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss(*args, **options))
+
+
+def losses(*args, **options) -> list:
+    return [with_(*args, **options, **o) for o in REDUCED]
+
+
+def np_huber(d, delta):
+    return np.where(np.abs(d) < delta, d * d / 2, delta * (np.abs(d) - delta / 2))
+
+
+row("mse_loss", reduced(lambda x, y: (x - y) ** 2), losses(N(2, 3), N(2, 3)))
+row("l1_loss", reduced(lambda x, y: np.abs(x - y)), losses(DISTINCT(2, 3), BETWEEN(2, 3)))
+row("huber_loss", reduced(lambda x, y, delta=1.0: np_huber(x - y, delta)),
+    losses(DISTINCT(2, 3), BETWEEN(2, 3), delta=0.7))
+row("smooth_l1_loss", reduced(lambda x, y, beta=1.0: np_huber(x - y, beta) / beta),
+    losses(DISTINCT(2, 3), BETWEEN(2, 3), beta=0.7))
+row("gaussian_nll_loss", reduced(lambda x, y, v: (np.log(v) + (x - y) ** 2 / v) / 2),
+    losses(N(2, 3), N(2, 3), P(2, 3)))
+row("binary_cross_entropy", reduced(lambda p, t: -t * np.log(p) - (1 - t) * np.log(1 - p)),
+    losses(UNIT(2, 3), UNIT(2, 3)))
+row("binary_cross_entropy_with_logits", reduced(lambda x, t: np.log1p(np.exp(x)) - t * x),
+    losses(NONZERO(2, 3), UNIT(2, 3)))
+row("kl_div", reduced(lambda x, t: t * (np.log(t) - x)), losses(LOGP(2, 3), UNIT(2, 3)))
+row("kl_div", reduced(lambda x, t, log_target: np.exp(t) * (t - x)),
+    losses(LOGP(2, 3), LOGP(2, 3), log_target=True))
+
+
+def np_nll(x, labels, weight=None, *, ignore_index=-100, reduction="mean"):
+    weight = np.ones(x.shape[1]) if weight is None else weight
+    counts = np.where(labels == ignore_index, 0.0, weight[labels])
+    loss = -counts * x[np.arange(len(labels)), labels]
+    return {"mean": loss.sum() / counts.sum(), "sum": loss.sum(), "none": loss}[reduction]
+
+
+LABELS = ints(2, 0, -1)
+WEIGHTED = losses(
+    LOGP(3, 4), LABELS, P(4), ignore_index=-1
+)  # torch can't differentiate the weights
+for name, oracle in {"nll_loss": np_nll, "cross_entropy": lambda x, *a, **o: np_nll(
+        np.log(np_softmax(x, 1)), *a, **o)}.items():
+    row(name, oracle, losses(LOGP(3, 4), LABELS % 4))
+    row(name, oracle, WEIGHTED, torch=None)
+row("cross_entropy", None, with_(N(3, 4), ints(2, 0, 3), P(4), label_smoothing=0.1), torch=None)
+row("cross_entropy", None, losses(N(3, 4), UNIT(3, 4)),
+    with_(N(2, 3, 2), ints([1, 0], [2, 2])), with_(N(4), np.array(2)))
+row("scaled_dot_product_attention", None, with_(N(2, 3, 2), N(2, 4, 2), N(2, 4, 3)),
+    with_(N(1, 2, 3, 2), N(1, 2, 3, 2), N(1, 2, 3, 2), is_causal=True),
+    with_(N(2, 2), N(2, 2), N(2, 2), scale=0.4),
+    with_(N(2, 3), N(3, 3), N(3, 2), BOOLS), with_(N(2, 3), N(3, 3), N(3, 2), N(2, 3)))
+
+# ---- Layers --------------------------------------------------------------------------------------
+
+row("layer_norm", None, with_(N(2, 3), N(3), N(3)), with_(N(3), N(3)),
+    with_(N(2, 2, 3)), with_(N(2, 3), None, N(3)),
+    with_(N(2, 3), eps=0.1), with_(N(0, 3), N(3), N(3)), torch=None)
+QKV = lambda b, h, m, k, n: (N(b, h, m, n), N(b, h, k, n), N(b, h, k, n))
+row("attention", None, with_(*QKV(1, 2, 2, 3, 2)), with_(*QKV(2, 1, 3, 3, 2), causal=True),
+    with_(*QKV(1, 1, 2, 2, 3), scale=0.3), torch=None)
+row("softmax_cross_entropy", lambda x, t, ignore=-100: np.where(t == ignore, 0,
+    -np.log(np_softmax(x, 1))[range(len(t)), t % x.shape[1]]),
+    with_(N(3, 4), ints(2, 0, 3)), with_(N(3, 2), ints(1, -100, 0)), with_(N(2, 3), ints(2, 1), 1),
+    with_(N(0, 3), np.zeros(0, int)), torch=None)
