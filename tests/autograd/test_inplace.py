@@ -639,3 +639,14 @@ def test_random_programs_give_torchs_gradient_or_an_error(program):
     for mine, other in zip(gradients, expected, strict=True):
         size = max(1.0, np.abs(other).max())
         np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance * size)
+
+
+def test_an_overwritten_value_is_named_with_both_lines():
+    x = tg.ones(3, requires_grad=True)
+    y = tg.exp(x)
+    y *= 2
+    with pytest.raises(RuntimeError) as failure:
+        y.sum().backward()
+    op, write = str(failure.value).split("mul_ was called at")
+    assert "exp was called at" in op and "y = tg.exp(x)" in op and "test_inplace.py" in op
+    assert "y *= 2" in write and "test_inplace.py" in write

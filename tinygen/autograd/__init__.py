@@ -3,6 +3,7 @@
 Read it in this order: tensor, primitive, engine, ops/elementwise, fused. The rest follows.
 """
 
+from . import forward_ad, functional
 from . import methods as _methods
 from .anomaly import detect_anomaly
 from .engine import backward, grad
@@ -18,6 +19,8 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

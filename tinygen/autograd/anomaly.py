@@ -6,8 +6,6 @@ it works by putting a checking function around the one place that all ops pass t
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,11 +13,10 @@ import numpy as np
 
 from .function import FunctionOp
 from .fused import Fused
+from .lines import described, user_line
 from .parts import Several
 from .primitive import Primitive
 from .tensor import Tensor
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class AnomalyError(RuntimeError):
@@ -36,12 +33,11 @@ def detect_anomaly(check_nan: bool = True) -> Iterator[None]:
     if not check_nan:
         yield
         return
-    lines: dict[int, str] = {}  # by the number of a node: where in the user's code it was made
     before = [(kind, name, vars(kind)[name]) for kind in (Primitive, Fused, Several, FunctionOp)
               for name in ("__call__", "cotangents") if name in vars(kind)]  # fmt: skip
     for kind, name, function in before:
         wrap = checked_forward if name == "__call__" else checked_backward
-        setattr(kind, name, wrap(function, lines))
+        setattr(kind, name, wrap(function))
     try:
         yield
     finally:
@@ -49,22 +45,21 @@ def detect_anomaly(check_nan: bool = True) -> Iterator[None]:
             setattr(kind, name, function)
 
 
-def checked_forward(call, lines: dict[int, str]):
+def checked_forward(call):
     def checked(op, *args, **options):
         outputs = call(op, *args, **options)
         for out in outputs if isinstance(outputs, tuple) else (outputs,):
             if has_nan(out) and not any(has_nan(x) for x in (*args, *options.values())):
-                raise AnomalyError(f"{op.name} made the first NaN, called at\n{user_line()}")
-            if out.node is not None and out.node.number not in lines:
-                lines[out.node.number] = user_line()
+                line = described(user_line())
+                raise AnomalyError(f"{op.name} made the first NaN, called at\n{line}")
         return outputs
 
     return checked
 
 
-def checked_backward(cotangents, lines: dict[int, str]):
+def checked_backward(cotangents):
     def checked(op, node, g, needed=None):
-        made = lines.get(node.number, "  a line outside of detect_anomaly")
+        made = described(node.line)
         message = f"the gradient of {op.name} made the first NaN; {op.name} was called at\n{made}"
         try:
             for parent, cotangent in cotangents(op, node, g, needed):
@@ -80,9 +75,3 @@ def checked_backward(cotangents, lines: dict[int, str]):
 def has_nan(x) -> bool:
     array = x.array if isinstance(x, Tensor) else x
     return isinstance(array, np.ndarray | float) and bool(np.isnan(np.min(array, initial=0.0)))
-
-
-def user_line() -> str:
-    """The innermost line of code outside of tinygen."""
-    frames = [f for f in traceback.extract_stack() if not f.filename.startswith(PACKAGE)]
-    return "".join(traceback.format_list(frames[-1:])).rstrip()

@@ -74,9 +74,9 @@ def as_tuple(x) -> tuple:
 
 
 def sweep(
-    outputs, cotangents, retain, create_graph, wanted
+    outputs, cotangents, retain, create_graph, wanted, since: int = 0
 ) -> tuple[list[tuple[Tensor, Tensor | None]], set[int]]:
-    """Run the graph backwards from `outputs`.
+    """Run the graph backwards from `outputs`, not beyond nodes that are older than `since`.
 
     Returns a (tensor, gradient) for each of `wanted`, or, if that is None, for each leaf; and the
     ids of those gradients that may share memory with something else.
@@ -96,7 +96,7 @@ def sweep(
             heapq.heappush(heap, -place.number)
 
     heap: list[int] = []
-    needed = None if wanted is None else needed_places(outputs, wanted)
+    needed = None if wanted is None else needed_places(outputs, wanted, since)
     results: dict[int, Tensor | None] = dict.fromkeys(id(x.place) for x in wanted or ())
     with set_grad_enabled(create_graph):
         for output, g in zip(outputs, seeds(outputs, cotangents), strict=True):
@@ -105,6 +105,9 @@ def sweep(
         while heap:
             node = nodes.pop(-heapq.heappop(heap))
             g = pending.pop(id(node))
+            if node.number < since:
+                results[id(node)] = g
+                continue
             if node.hooks:
                 g = run_hooks(node.hooks, g)
             if id(node) in results:
@@ -124,7 +127,7 @@ def sweep(
             if not retain and node.kept:
                 node.kept = None
         for key, leaf in leaves.items():
-            if leaf.hooks:
+            if leaf.hooks and not since:
                 pending[key] = run_hooks(leaf.hooks, pending[key])
                 shared.add(id(pending[key]))  # a hook may have kept it
     if wanted is None:
@@ -160,13 +163,13 @@ def seed(output: Tensor, g) -> Tensor:
     return g if g.dtype == output.dtype else g.to(output.dtype)
 
 
-def needed_places(outputs, wanted) -> set[int]:
+def needed_places(outputs, wanted, since: int) -> set[int]:
     """The ids of the places between `outputs` and `wanted`: those whose cotangents are of use."""
     stack = [x.node for x in outputs if x.node is not None]
     nodes = {node.number: node for node in stack}
     while stack:
         for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent.number not in nodes:
+            if isinstance(parent, Node) and parent.number not in nodes and parent.number >= since:
                 nodes[parent.number] = parent
                 stack.append(parent)
     needed = {id(x.place) for x in wanted}
@@ -188,7 +191,7 @@ def accumulate(leaf: Tensor, g: Tensor, create_graph: bool, shared: bool) -> Non
     if leaf.grad is None:
         owned = create_graph or not (shared or g.array.base is not None)
         leaf.grad = g if owned else Tensor(g.array.copy())
-    elif create_graph:
+    elif create_graph or g.tangent is not None:
         leaf.grad = leaf.grad + g
     else:
         np.add(leaf.grad.array, g.array, out=leaf.grad.array)

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .grad_mode import is_grad_enabled, no_grad
+from .forward_ad import primal, push
+from .grad_mode import grad_mode, no_grad
 from .inplace import same_place
 from .ops.elementwise import clone
 from .parts import Parts, part_of
@@ -60,6 +61,10 @@ class Function:
     @classmethod
     def apply(cls, *args: Any):
         """Call forward; record the call if a gradient is wanted."""
+        if grad_mode.duals is not None and any(
+            getattr(a, "tangent", None) is not None for a in args
+        ):
+            return moved(cls, args)
         ctx = Context()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         with no_grad():
@@ -67,9 +72,30 @@ class Function:
         outputs = found if isinstance(found, tuple) else (found,)
         # An argument that is returned as it is must not be given another place in the graph.
         outputs = tuple(same_place(t) if any(t is a for a in args) else t for t in outputs)
-        if is_grad_enabled() and any(ctx.needs_input_grad):
+        if grad_mode.enabled and any(ctx.needs_input_grad):
             record(cls, ctx, args, outputs)
         return outputs if isinstance(found, tuple) else outputs[0]
+
+
+def moved(cls, args):
+    """The outputs in forward mode: they move as the user's backward says, by differentiating it."""
+    found = cls.apply(*[primal(a) for a in args])
+    push(Applied(cls), args, {}, found if isinstance(found, tuple) else (found,))
+    return found
+
+
+class Applied:
+    """The call of a Function, as an op without JVPs of its own."""
+
+    jvps: dict = {}
+    vjps: dict = {}
+    variadic, pointwise = True, False
+
+    def __init__(self, cls):
+        self.cls = cls
+
+    def __call__(self, *args):
+        return self.cls.apply(*args)
 
 
 def record(cls, ctx: Context, args, outputs) -> None:

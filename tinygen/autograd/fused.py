@@ -26,7 +26,7 @@ import numpy as np
 from ..kernels import gelu as gelu_kernels
 from ..kernels import layer_norm as layer_norm_kernels
 from .engine import grad
-from .grad_mode import is_grad_enabled
+from .grad_mode import enable_grad, grad_mode
 from .ops.elementwise import clone, erf, sqrt, tanh
 from .ops.reduce import mean
 from .primitive import Primitive, check_unwritten
@@ -60,14 +60,15 @@ class Fused(Primitive):
         args = self.all_arguments(args, options)
         arrays = [a.array if isinstance(a, Tensor) else a for a in args]
         dtypes = {a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
-        if len(dtypes) != 1:  # mixed precision, or no floats at all: the ops below sort it out
+        moving = grad_mode.duals is not None and any(has_tangent(a) for a in args)
+        if len(dtypes) != 1 or moving:  # mixed precision, no floats, forward mode: not for kernels
             return self.reference(*args)
         try:
             array, saved = self.kernel_function(*arrays)
         except (ValueError, IndexError, TypeError) as error:
             raise self.explained(error, arrays) from error
         out = Tensor(array)
-        if is_grad_enabled():
+        if grad_mode.enabled:
             wanted = tuple([a.requires_grad if isinstance(a, Tensor) else False for a in args])
             if any(wanted):
                 parents = [a.place for a, wants in zip(args, wanted) if wants]
@@ -92,7 +93,7 @@ class Fused(Primitive):
         parents = iter(node.parents)
         places = [next(parents) if wants else None for wants in node.plan]
         wanted = [p is not None and (needed is None or id(p) in needed) for p in places]
-        if is_grad_enabled():  # create_graph
+        if grad_mode.enabled or has_tangent(g):  # create_graph, or forward over reverse
             found = self.through_reference(args, wanted, g)
         else:
             arrays = [a.array if isinstance(a, Tensor) else a for a in args]
@@ -103,10 +104,17 @@ class Fused(Primitive):
     def through_reference(self, args, wanted, g: Tensor) -> list:
         """Cotangents that can be differentiated in turn. Each argument is copied, so that one which
         was computed from another counts by itself alone."""
-        copies = [clone(a) if wants else a for a, wants in zip(args, wanted)]
-        inputs = [c for c, wants in zip(copies, wanted) if wants]
-        found = iter(grad(self.reference(*copies), inputs, g, create_graph=True, allow_unused=True))
+        create_graph = grad_mode.enabled
+        with enable_grad():
+            copies = [clone(a) if wants else a for a, wants in zip(args, wanted)]
+            inputs = [c for c, wants in zip(copies, wanted) if wants]
+            out = self.reference(*copies)
+        found = iter(grad(out, inputs, g, create_graph=create_graph, allow_unused=True))
         return [next(found) if wants else None for wants in wanted]
+
+
+def has_tangent(x) -> bool:
+    return isinstance(x, Tensor) and x.tangent is not None
 
 
 def rows(x):

@@ -10,6 +10,7 @@ from typing import Any
 
 class _GradMode(threading.local):
     enabled = True
+    duals: list | None = None  # inside forward_ad.dual_level: what carries a tangent
 
 
 grad_mode = _GradMode()

@@ -34,7 +34,7 @@ def in_place(op, name: str):
         record = is_grad_enabled() and any(
             isinstance(t, Tensor) and t.requires_grad for t in (x, *others)
         )
-        check_memory(x, name)
+        check_memory(x, name, *others)
         if record:
             check_leaf(x, name)
         old = same_place(x)
@@ -46,8 +46,14 @@ def in_place(op, name: str):
     return method
 
 
-def check_memory(x: Tensor, name: str) -> None:
-    """Memory that can't be written, or in which one element stands for several."""
+def check_memory(x: Tensor, name: str, *values) -> None:
+    """Memory that can't be written, or in which one element stands for several; and forward mode,
+    which follows no writes."""
+    if any(isinstance(t, Tensor) and t.tangent is not None for t in (x, *values)):
+        raise RuntimeError(
+            f"{name}: forward mode does not follow in-place operations; write x = x + y instead "
+            "of x += y"
+        )
     if not x.array.flags.writeable:
         raise RuntimeError(
             f"{name}: this tensor's memory can't be written: one element stands for several, as "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .grad_mode import grad_mode
-from .primitive import Primitive
+from .primitive import Primitive, push_tangents
 from .tensor import Node, Tensor
 
 
@@ -57,6 +57,8 @@ class Several(Primitive):
         if self.view_step is not None:
             for i, out in enumerate(outputs):
                 self.note_view(args[0], out, self.view_step(i, *args))
+        if grad_mode.duals is not None:
+            push_tangents(self, args, {}, outputs)
         if grad_mode.enabled and outputs:
             call = Tensor(outputs[0].array)  # stands for all outputs, to be given the node
             self.record(args, {}, call)

@@ -26,6 +26,7 @@ import numpy as np
 
 from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
+from .lines import described
 from .tensor import Node, Storage, Tensor, View
 
 F = TypeVar("F", bound=Callable)
@@ -59,15 +60,16 @@ def unique_name(name: str, i: int) -> str:
 class Primitive:
     """An op whose gradient is written by hand. Call it with tensors, arrays and numbers.
 
-    promotes: "common" if arguments of different types are first brought to one, "float" if integers
-              become floats as well (as in division); None if the forward takes them as they are.
-    is_view:  the output may share the memory of the first argument.
+    promotes:  "common" if arguments of different types are first brought to one, "float" if
+               integers become floats as well (as in division); None if it takes them as they are.
+    pointwise: element i of the output depends on elements i of the (broadcast) arguments alone.
+    is_view:   the output may share the memory of the first argument.
     """
 
-    def __init__(self, forward, name: str = "", promotes: str | None = None, is_view: bool = False):
+    def __init__(self, forward, name="", promotes=None, pointwise=False, is_view=False):
         # Real functions are quiet about log(0) and 0 / 0, whose results say enough.
         self.forward = np.errstate(all="ignore")(forward) if promotes == "float" else forward
-        self.promotes, self.is_view = promotes, is_view
+        self.promotes, self.pointwise, self.is_view = promotes, pointwise, is_view
         self.name = self.__name__ = name or forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
         self.__signature__ = inspect.signature(forward)
@@ -77,6 +79,7 @@ class Primitive:
             p.kind == p.VAR_POSITIONAL for p in self.__signature__.parameters.values()
         )
         self.vjps: dict[int, tuple] = {}  # argument's position -> (function, names it reads)
+        self.jvps: dict[int, Any] = {}  # the same, or "linear"
         self.plans: dict[tuple[int, ...], Plan] = {}
         register(self.name, self)
 
@@ -88,9 +91,16 @@ class Primitive:
     def vjp(self, **functions: Callable) -> Primitive:
         """Give the VJP of each named argument. An argument without one passes no gradient on."""
         for argument, function in functions.items():
-            names = tuple(inspect.signature(function).parameters)[1:]
-            self.vjps[self.arguments.index(argument)] = (function, names)
+            self.vjps[self.arguments.index(argument)] = (function, names_read(function))
         self.plans.clear()
+        return self
+
+    def jvp(self, **functions: Callable | str) -> Primitive:
+        """Give, for forward mode, the JVP of a named argument: a function of its tangent, or
+        "linear" if the op does to a tangent what it does to the argument. See forward_ad.py."""
+        for argument, rule in functions.items():
+            rule = rule if rule == "linear" else (rule, names_read(rule))
+            self.jvps[self.arguments.index(argument)] = rule
         return self
 
     def rule(self, i: int) -> tuple:
@@ -119,7 +129,15 @@ class Primitive:
     def __call__(self, *args, **options) -> Tensor:
         if options:
             args, options = self.positional(args, options)
-        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+        arrays, watched = [], False
+        for a in args:
+            if isinstance(a, Tensor):
+                arrays.append(a.array)
+                watched = (
+                    watched or a._requires_grad or a._view is not None or a.tangent is not None
+                )
+            else:
+                arrays.append(a)
         try:
             array = self.forward(*arrays, **options)
         except (ValueError, IndexError, TypeError) as error:
@@ -131,8 +149,10 @@ class Primitive:
         out = Tensor(array)
         if self.is_view:
             self.note_view(args[0], out, (self, args[1:], options))
-        if grad_mode.enabled:
+        if watched and grad_mode.enabled:
             self.record(args, options, out)
+        if watched and grad_mode.duals is not None:
+            push_tangents(self, args, options, [out])
         return out
 
     def positional(self, args, options):
@@ -171,9 +191,9 @@ class Primitive:
         if memory is None or not isinstance(base, Tensor):
             return
         if memory is base.array or memory is base.array.base:
-            out._storage = base.storage
+            storage = out._storage = base._storage or base.storage
             root, steps = (base, ()) if base._view is None else (base._view.base, base._view.steps)
-            out._view = View(root, (*steps, step), out._storage.rebases)
+            out._view = View(root, (*steps, step), storage.rebases)
 
     def record(self, args, options, out: Tensor) -> None:
         """Give `out` a node, if any argument wants a gradient and has a VJP to get one from."""
@@ -205,8 +225,9 @@ class Primitive:
         for name, value in zip(node.plan.names, node.kept):
             if name == "out":
                 check_unwritten("output", node, node.out_storage)
-                value = Tensor(value)
-                value._requires_grad, value.node = True, node
+                tangent = getattr(value, "tangent", None)
+                value = Tensor(getattr(value, "array", value))
+                value._requires_grad, value.node, value.tangent = True, node, tangent
             elif isinstance(value, Tensor):
                 check_unwritten(f"argument `{name}`", node, value._storage)
             values.append(value)
@@ -223,13 +244,25 @@ class Primitive:
                 yield parent, cotangent
 
 
+def names_read(rule) -> tuple[str, ...]:
+    """What a VJP or JVP reads beyond the cotangent or tangent."""
+    return tuple(inspect.signature(rule).parameters)[1:]
+
+
+def push_tangents(op, args, options, outputs) -> None:
+    from .forward_ad import push  # which is built on the engine
+
+    push(op, args, options, outputs)
+
+
 def check_unwritten(what: str, node: Node, storage: Storage | None) -> None:
     """Refuse to differentiate with values that are no longer those of the forward pass."""
     if storage is not None and storage.written > node.number:
         raise RuntimeError(
             f"the {what} of {node.op.name}, which its gradient needs, was modified by the in-place "
             f"operation {storage.written_by}; work on a copy (x.clone()), or write x = x + y "
-            "instead of x += y"
+            f"instead of x += y.\n{node.op.name} was called at\n{described(node.line)}\n"
+            f"{storage.written_by} was called at\n{described(storage.line)}"
         )
 
 

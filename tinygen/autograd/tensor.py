@@ -19,6 +19,7 @@ import numpy as np
 from .conversions import Conversions
 from .dtypes import as_array
 from .grad_mode import enable_grad
+from .lines import user_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ clock = itertools.count(1).__next__  # numbers nodes and writes, in the order in
 class Node:
     """One application of an op: where its inputs came from, and what its VJPs will read."""
 
-    __slots__ = ("hooks", "kept", "number", "op", "out_storage", "parents", "plan", "shape")
+    __slots__ = ("hooks", "kept", "line", "number", "op", "out_storage", "parents", "plan", "shape")
 
     def __init__(self, op, parents, kept, plan: Any = None, shape=(), out_storage=None):
         self.op = op
@@ -43,6 +44,7 @@ class Node:
         self.out_storage = out_storage  # of the output, if the VJPs read the output
         self.hooks: dict | None = None
         self.number = clock()
+        self.line = user_line()
 
 
 class Storage:
@@ -50,11 +52,12 @@ class Storage:
 
     written = 0  # when it was last
     written_by = ""  # by which in-place op
+    line: Any = None  # at which line of the user's code
     rebases = 0  # how many writes changed where the values come from, in the graph
 
     def note_write(self, by: str) -> None:
         """To be called after writing to a tensor's array: gradients that need it must know."""
-        self.written, self.written_by = clock(), by
+        self.written, self.written_by, self.line = clock(), by, user_line()
 
 
 class View:
@@ -79,20 +82,21 @@ class Tensor(Conversions):
     ndarray; anything else is copied, Python floats as the default dtype (float32).
     """
 
-    # Defaults live on the class: a new tensor sets its array and no more, which makes it cheap.
     array: np.ndarray
+    node: Node | None  # which op made it; None for a leaf
+    tangent: Tensor | None  # its derivative along a direction, in forward mode
     grad: Tensor | None = None
-    node: Node | None = None  # which op made it; None for a leaf
-    _view: View | None = None  # set if this is a view of another tensor
     hooks: dict | None = None  # of a leaf; those of another tensor are at its node
-    _requires_grad = False
-    _storage: Storage | None = None  # made at the first write or view: most tensors never need one
 
     __array_priority__ = 1000  # ndarray + tensor asks the tensor
     __hash__ = object.__hash__  # by identity, though == compares elements
 
     def __init__(self, data, requires_grad: bool = False):
         self.array = data if data.__class__ is np.ndarray else as_array(data)
+        self.node = self.tangent = None
+        self._requires_grad = False
+        self._view: View | None = None  # set if this is a view of another tensor
+        self._storage: Storage | None = None  # made at the first write or view: most need none
         if requires_grad:
             self.requires_grad = True
 

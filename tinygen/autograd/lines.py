@@ -1,0 +1,38 @@
+"""Which line of the user's code is running: for messages that must name it.
+
+An op can't afford a traceback, so a line is kept as what it costs least to get, and put into words
+only when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+Line = tuple[CodeType, int]  # a function's code, and how far in it
+
+
+def user_line() -> Line | None:
+    """The innermost line that is running outside of tinygen."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(PACKAGE):
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def described(line: Line | None) -> str:
+    """The line as in a traceback: file, number, function and source."""
+    if line is None:
+        return "  an unknown line"
+    import linecache
+
+    code, instruction = line
+    number = next((n for start, end, n in code.co_lines() if start <= instruction < end and n), 0)
+    source = linecache.getline(code.co_filename, number).strip()
+    place = f'  File "{code.co_filename}", line {number}, in {code.co_name}'
+    return f"{place}\n    {source}" if source else place
