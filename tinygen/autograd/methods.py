@@ -249,7 +249,7 @@ def set_item(x: Tensor, index, value) -> None:
     if x.requires_grad or (isinstance(value, Tensor) and value.requires_grad):
         set_recorded(x, index, value)
     else:  # nothing to record: write the elements, and only them
-        check_memory(x, "x[...] = value")
+        check_memory(x, "x[...] = value", value)
         x.array[index] = value.array if isinstance(value, Tensor) else value
         x.storage.note_write("x[...] = value")
 

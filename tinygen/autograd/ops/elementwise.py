@@ -19,8 +19,8 @@ __all__ = [
     "remainder", "sigmoid", "sin", "sqrt", "sub", "tanh", "where",
 ]  # fmt: skip
 
-arithmetic = primitive(promotes="common")
-real_function = primitive(promotes="float")  # integers become floats
+arithmetic = primitive(promotes="common", pointwise=True)
+real_function = primitive(promotes="float", pointwise=True)  # integers become floats
 
 
 # ---- Arithmetic ----------------------------------------------------------------------------------
