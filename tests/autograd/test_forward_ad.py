@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from samples import OPS, SAMPLES
+from samples import BY_OP as ALL
+from samples import OPS
 
 import tinygen as tg
 from tinygen.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from tinygen.autograd.fused import Fused
 from tinygen.autograd.tensor import Tensor
 
-BY_OP = {name: [s for s in SAMPLES if s.op == name and s.differentiable] for name in OPS}
+BY_OP = {name: [s for s in samples if s.differentiable] for name, samples in ALL.items()}
 
 
 def results(out) -> list[Tensor]:

@@ -5,7 +5,8 @@ import inspect
 
 import numpy as np
 import pytest
-from samples import OPS, SAMPLES, Draw
+from samples import BY_OP as ALL
+from samples import OPS, Draw
 
 import tinygen as tg
 from tinygen.autograd.fused import Fused
@@ -13,7 +14,7 @@ from tinygen.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tinygen.autograd.primitive import Primitive
 from tinygen.autograd.tensor import Tensor
 
-BY_OP = {name: [s for s in SAMPLES if s.op == name and s.differentiable] for name in OPS}
+BY_OP = {name: [s for s in samples if s.differentiable] for name, samples in ALL.items()}
 ELEMENTWISE = {"add", "sub", "mul", "div", "exp", "sin", "tanh", "sigmoid", "neg", "matmul"}
 FLAT = {"sign", "floor", "ceil", "round", "trunc", "floor_divide"}  # their gradient is 0
 
@@ -117,9 +118,7 @@ def test_wrong_second_derivative_is_noticed(monkeypatch, op, i):
     assert noticed(BY_OP[op.name], gradgradcheck)
 
 
-BROADCAST = [
-    s for s in SAMPLES if s.op in ("add", "mul", "div", "where", "lerp") and s.differentiable
-]
+BROADCAST = [s for name in ("add", "mul", "div", "where", "lerp") for s in BY_OP[name]]
 BROADCAST = [s for s in BROADCAST
              if len({a.shape for a in s.args if isinstance(a, Draw)} - {()}) > 1
              and all(0 not in a.shape for a in s.args if isinstance(a, Draw))]  # fmt: skip

@@ -4,13 +4,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from samples import OPS, SAMPLES, is_float
+from samples import BY_OP, is_float
 
 import tinygen as tg
 from tinygen.autograd.gradcheck import gradcheck, gradgradcheck
 from tinygen.autograd.tensor import Tensor
-
-BY_OP = {name: [s for s in SAMPLES if s.op == name] for name in OPS}
 
 
 def every_op(where=lambda sample: True):
