@@ -2,6 +2,8 @@
 
 import numpy as np
 
+import tinygen as tg
+
 from .table import *
 
 # fmt: off
@@ -77,3 +79,34 @@ row("softmax_cross_entropy", lambda x, t, ignore=-100: np.where(t == ignore, 0,
     -np.log(np_softmax(x, 1))[range(len(t)), t % x.shape[1]]),
     with_(N(3, 4), ints(2, 0, 3)), with_(N(3, 2), ints(1, -100, 0)), with_(N(2, 3), ints(2, 1), 1),
     with_(N(0, 3), np.zeros(0, int)), torch=None)
+
+# ---- Activations ---------------------------------------------------------------------------------
+
+row("prelu", lambda x, w: np.where(x > 0, x, x * (w[:, None] if x.ndim == 3 else w)),
+    with_(NONZERO(2, 3), N(1)), with_(NONZERO(2, 3), N(3)), with_(NONZERO(2, 3, 2), N(3)),
+    with_(NONZERO(3), N(1)), with_(NONZERO(), N(1)), with_(NONZERO(2, 3), N()),
+    with_(NONZERO(0, 3), N(3)))
+row("rrelu", lambda x, lower=1 / 8, upper=1 / 3: np.where(x > 0, x, x * (lower + upper) / 2),
+    each(NONZERO), with_(NONZERO(3), 0.2, 0.6))
+row("celu", lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x / alpha)), each(NONZERO),
+    with_(NONZERO(3), 0.5), with_(NONZERO(3), alpha=2.0))
+row("tanhshrink", lambda x: x - np.tanh(x), each(N))
+row("relu6", lambda x: np.clip(x, 0, 6), each(STEPS), with_(ints(-1.0, 2.0, 5.9, 7.0)))
+row("hardsigmoid", lambda x: np.clip(x / 6 + 0.5, 0, 1), each(STEPS), with_(ints(-4.0, 2.0, 3.5)),
+    torch=None)  # whose gradient has a 1/6 rounded to float32
+row("hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), each(STEPS), with_(ints(-4.0, 2.0, 4.0)))
+row("threshold", lambda x, threshold, value: np.where(x > threshold, x, value), each(STEPS, threshold=-1.0,
+    value=-7.0), with_(STEPS(3), 0.0, 20.0))
+row("hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0), each(STEPS),
+    with_(STEPS(3), 1.0), with_(STEPS(3), lambd=0.0))
+row("softshrink", lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), each(STEPS),
+    with_(STEPS(3), 1.0), with_(NONZERO(3), lambd=0.0))
+
+
+def seeded_gumbel_softmax(logits, **options):
+    return tg.nn.functional.gumbel_softmax(
+        logits, **options, generator=tg.Generator().manual_seed(3))
+
+
+row("gumbel_softmax", None, with_(N(2, 3)), with_(N(2, 3), tau=0.5, dim=0), with_(N(3), tau=2.0),
+    with_(N(0, 3)), call=seeded_gumbel_softmax, torch=None)

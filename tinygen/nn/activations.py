@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from tinygen.autograd import Tensor
+from tinygen.autograd.creation import empty
 
 from . import functional as F
+from .init import constant_
 from .module import Module
+from .parameter import Parameter
 
 __all__ = [
-    "ELU", "GELU", "GLU", "SELU", "Hardtanh", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish",
-    "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh",
+    "CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
+    "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU",
+    "Sigmoid", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh",
+    "Tanhshrink", "Threshold",
 ]  # fmt: skip
 
 
@@ -30,10 +35,18 @@ class _InPlace(_Activation):
         self.inplace = inplace
 
 
+class _Shrinking(_Activation):
+    """An activation that is 0 up to a distance `lambd` from 0."""
+
+    def __init__(self, lambd: float = 0.5):
+        super().__init__()
+        self.lambd = lambd
+
+
 class _AlongAxis(_Activation):
     """An activation that mixes the elements along one axis, `dim`."""
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int | None = None):
         super().__init__()
         self.dim = dim
 
@@ -43,6 +56,13 @@ class ReLU(_InPlace):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
+
+
+class ReLU6(_InPlace):
+    """min(max(x, 0), 6)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, self.inplace)
 
 
 class SiLU(_InPlace):
@@ -66,6 +86,20 @@ class Mish(_InPlace):
         return F.mish(input, self.inplace)
 
 
+class Hardsigmoid(_InPlace):
+    """relu6(x + 3)/6."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(_InPlace):
+    """x · relu6(x + 3)/6."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+
 class LeakyReLU(_Activation):
     """x where positive, otherwise negative_slope · x."""
 
@@ -77,6 +111,48 @@ class LeakyReLU(_Activation):
         return F.leaky_relu(input, self.negative_slope, self.inplace)
 
 
+class PReLU(Module):
+    """x where positive, otherwise weight · x: one learnt slope, or one per channel (axis 1)."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device=None, dtype=None):
+        super().__init__()
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(empty(num_parameters, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Back to the first slope, `init`."""
+        constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class RReLU(_Activation):
+    """x where positive, otherwise x times a slope that is random while training."""
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False):
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+
+class Threshold(_Activation):
+    """x where it is above `threshold`, otherwise `value`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False):
+        super().__init__()
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+
 class ELU(_Activation):
     """x where positive, otherwise α (eˣ − 1)."""
 
@@ -86,6 +162,17 @@ class ELU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
+
+
+class CELU(_Activation):
+    """x where positive, otherwise α (e^(x/α) − 1)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
 
 
 class Hardtanh(_Activation):
@@ -149,18 +236,57 @@ class Softsign(_Activation):
         return F.softsign(input)
 
 
+class Tanhshrink(_Activation):
+    """x − tanh(x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
+
+
+class Hardshrink(_Shrinking):
+    """x, but 0 where |x| ≤ lambd."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+
+class Softshrink(_Shrinking):
+    """x moved towards 0 by lambd, and 0 where |x| ≤ lambd."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+
 class Softmax(_AlongAxis):
     """exp(x) / Σ exp(x) along `dim`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim)
+        return F.softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmin(_AlongAxis):
+    """softmax(−x)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim, _stacklevel=5)
+
+
+class Softmax2d(_Activation):
+    """The softmax over the channels of images [N, C, H, W] or [C, H, W], at each place."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(
+                f"Softmax2d: expected [N, C, H, W] or [C, H, W], got shape {input.shape}"
+            )
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(_AlongAxis):
     """x − log Σ exp(x) along `dim`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim)
+        return F.log_softmax(input, self.dim, _stacklevel=5)
 
 
 class GLU(_AlongAxis):

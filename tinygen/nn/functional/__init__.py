@@ -1,6 +1,7 @@
 """nn.functional: layers, activations and losses as functions; conventionally imported as F.
 
-    activation       what is applied to every element, and the softmax
+    activation       what is applied to every element
+    softmax          what mixes the elements along an axis
     layer            linear, embedding, layer norm, dropout
     attention        scaled dot-product attention
     regression       losses that compare numbers with numbers
@@ -14,3 +15,4 @@ from .attention import *
 from .classification import *
 from .layer import *
 from .regression import *
+from .softmax import *

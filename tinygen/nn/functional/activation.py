@@ -1,6 +1,7 @@
 """Activations. Each is one line of mathematics, given in its docstring, applied to every element.
 
-With `inplace` the result is also written over the input, as some PyTorch scripts rely on.
+With `inplace` the result is also written over the input, as some PyTorch scripts rely on. At a kink
+the slope is PyTorch's: that of the flat side where there is one.
 """
 
 from __future__ import annotations
@@ -8,21 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygen.autograd import Tensor, fused
-from tinygen.autograd.ops import composed, elementwise, reduce
+from tinygen.autograd.ops import composed, elementwise
 from tinygen.autograd.ops.composed import softplus
 from tinygen.autograd.ops.elementwise import abs, clamp, expm1, logsigmoid, sigmoid, tanh, where
-from tinygen.autograd.ops.shape import chunk
-from tinygen.autograd.primitive import composition
+from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.random import Generator, rand
 
 __all__ = [
-    "elu", "gelu", "glu", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "relu",
-    "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
+    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+    "logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus",
+    "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 
 def _over(input: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Write function(input) over the input; gradients read a copy of what was there before."""
     return input.copy_(function(input.clone()))
+
+
+# ---- Straight where positive ---------------------------------------------------------------------
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -36,6 +41,48 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     if inplace:
         return _over(input, lambda x: leaky_relu(x, negative_slope))
     return where(input > 0, input, negative_slope * input)
+
+
+@composition
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, otherwise weight · x (He et al. 2015, equation 1).
+
+    weight: one slope, or [C], one for each channel of an input [N, C, ...].
+    """
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.array.size not in (1, channels):
+        raise ShapeError(
+            f"prelu: the weight must hold one slope, or one for each of the {channels} channels "
+            f"(axis 1) of an input of shape {input.shape}; it has shape {weight.shape}"
+        )
+    if weight.array.size > 1:
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    elif weight.ndim:
+        weight = weight.reshape(())
+    return where(input > 0, input, weight * input)
+
+
+@composition
+def rrelu(
+    input: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """x where positive, otherwise a · x, with a slope uniform in [lower, upper) for each element.
+
+    When not `training`, all slopes are the mean, (lower + upper)/2 (Xu et al. 2015, section 2.4).
+    """
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not be greater than upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    slope = rand(input.shape, dtype=input.dtype, generator=generator) * (upper - lower) + lower
+    straight = lambda x: where(x > 0, x, slope * x)
+    return _over(input, straight) if inplace else straight(input)
 
 
 @composition
@@ -54,6 +101,21 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     if inplace:
         return _over(input, selu)
     return 1.0507009873554804934193349852946 * elu(input, 1.6732632423543772848170429916717)
+
+
+@composition
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, otherwise α (e^(x/α) − 1), whose slope has no step at 0 (Barron 2017)."""
+    if alpha == 0:
+        raise RuntimeError("celu divides by alpha, which must not be 0")
+    if inplace:
+        return _over(input, lambda x: celu(x, alpha))
+    positive = input > 0
+    negative_part = where(positive, 0.0, input)
+    return where(positive, input, alpha * expm1(negative_part / alpha))
+
+
+# ---- Smooth --------------------------------------------------------------------------------------
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -82,30 +144,61 @@ def softsign(input: Tensor) -> Tensor:
 
 
 @composition
-def hardtanh(
-    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> Tensor:
-    """x, cut off at `min_val` and `max_val`."""
-    if inplace:
-        return _over(input, lambda x: hardtanh(x, min_val, max_val))
-    return clamp(input, min_val, max_val)
+def tanhshrink(input: Tensor) -> Tensor:
+    """x − tanh(x)."""
+    return input - tanh(input)
+
+
+# ---- In straight pieces --------------------------------------------------------------------------
 
 
 @composition
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """a · sigmoid(b), where a and b are the halves of the axis `dim` (Dauphin et al. 2017)."""
-    size = input.shape[dim]
-    if size % 2:
-        raise RuntimeError(f"glu halves axis {dim}, so its size must be even, but it is {size}")
-    a, b = chunk(input, 2, dim)
-    return a * sigmoid(b)
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x, cut off at `min_val` and `max_val`; its gradient is 0 at both."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
+    if inplace:
+        return _over(input, lambda x: hardtanh(x, min_val, max_val))
+    outside = (input <= min_val) | (input >= max_val)
+    return where(outside, clamp(input.detach(), min_val, max_val), input)
 
 
-def softmax(input: Tensor, dim: int, dtype=None) -> Tensor:
-    """exp(x) / Σ exp(x) along `dim`, after conversion to `dtype` if that is given."""
-    return reduce.softmax(input if dtype is None else input.to(dtype), dim)
+@composition
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6) (Krizhevsky 2010)."""
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
-def log_softmax(input: Tensor, dim: int, dtype=None) -> Tensor:
-    """x − log Σ exp(x) along `dim`, exact where the softmax itself would underflow."""
-    return reduce.log_softmax(input if dtype is None else input.to(dtype), dim)
+@composition
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """relu6(x + 3)/6: 0 up to −3, 1 from 3, a straight line between."""
+    return _over(input, hardsigmoid) if inplace else relu6(input + 3.0) / 6.0
+
+
+@composition
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · relu6(x + 3)/6 (Howard et al. 2019, section 5.2)."""
+    return _over(input, hardswish) if inplace else input * hardsigmoid(input)
+
+
+@composition
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where it is above `threshold`, otherwise `value`."""
+    replaced = lambda x: where(x <= threshold, value, x)
+    return _over(input, replaced) if inplace else replaced(input)
+
+
+@composition
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x, but 0 where |x| ≤ lambd."""
+    return where((input >= -lambd) & (input <= lambd), 0.0, input)
+
+
+@composition
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd, and 0 where |x| ≤ lambd."""
+    if not lambd >= 0:
+        raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found {lambd}")
+    return input - clamp(input, -lambd, lambd)

@@ -14,8 +14,9 @@ from tinygen.autograd.ops.elementwise import clamp, exp, log, log1p, where
 from tinygen.autograd.ops.shape import movedim
 from tinygen.autograd.primitive import composition
 
-from .activation import log_softmax, logsigmoid
+from .activation import logsigmoid
 from .regression import checked_reduction, reduced
+from .softmax import log_softmax
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div",
