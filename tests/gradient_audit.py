@@ -162,14 +162,14 @@ def measured(sample, dtype, layout, arrays, cotangents, seconds) -> list[np.ndar
     vs = as_tensors([convert(c) for c in cotangents])
     gradients = gradients_of(sample, args, vs, seconds is not None)
     if seconds is None:
-        return [g.numpy() for g in gradients]
+        return [g.array for g in gradients]
     inputs = [*[a for a in args if isinstance(a, Tensor) and a.requires_grad], *vs]
     pairs = [(g, Tensor(u.astype(dtype))) for g, u in zip(gradients, seconds) if g.requires_grad]
     if not pairs:
         return [np.zeros(x.shape) for x in inputs]
     outputs, cotangents = zip(*pairs)
     found = tg.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
-    return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(found, inputs)]
+    return [np.zeros(x.shape) if g is None else g.array for g, x in zip(found, inputs)]
 
 
 def worst(found, true) -> float:
