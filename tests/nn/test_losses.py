@@ -35,6 +35,26 @@ ELEMENTWISE = [  # name, arrays, which of them want a gradient, options
     ("binary_cross_entropy", (PROBABILITIES, TARGETS, WEIGHTS), 1, {}),
     ("binary_cross_entropy_with_logits", (30 * NUMBERS, TARGETS), 2, {}),
     ("binary_cross_entropy_with_logits", (NUMBERS, TARGETS, WEIGHTS), 1, {}),
+    ("mse_loss", (NUMBERS, OTHERS), 2, {"weight": WEIGHTS}),
+    ("l1_loss", (NUMBERS, OTHERS), 2, {"weight": WEIGHTS}),
+    ("huber_loss", (NUMBERS, OTHERS), 2, {"weight": WEIGHTS, "delta": 0.7}),
+    ("gaussian_nll_loss", (NUMBERS, OTHERS, VARIANCES[:1]), 3, {}),
+    ("poisson_nll_loss", (NUMBERS, 3 * TARGETS), 1, {"full": True}),
+    ("poisson_nll_loss", (PROBABILITIES, TARGETS), 1, {"log_input": False, "eps": 0.1}),
+    ("soft_margin_loss", (NUMBERS, np.sign(OTHERS)), 1, {}),
+    ("hinge_embedding_loss", (NUMBERS, np.sign(OTHERS)), 1, {"margin": 0.5}),
+    ("margin_ranking_loss", (NUMBERS, OTHERS, np.sign(WEIGHTS - 1)), 2, {"margin": 0.0}),
+    ("cosine_embedding_loss", (NUMBERS, OTHERS, np.array([1, -1, -1, 1])), 2, {"margin": 0.1}),
+    ("multi_margin_loss", (NUMBERS, np.array([2, 0, 1, 1])), 1, {"p": 2, "weight": WEIGHTS[0]}),
+    (
+        "multilabel_margin_loss",
+        (NUMBERS, np.array([[2, -1, 0], [2, 0, -1], [1, 1, 1], [-1] * 3])),
+        1,
+        {},
+    ),
+    ("multilabel_soft_margin_loss", (NUMBERS, TARGETS, WEIGHTS), 1, {}),
+    ("triplet_margin_loss", (NUMBERS, OTHERS, WEIGHTS), 3, {"margin": 3.0, "swap": True}),
+    ("triplet_margin_with_distance_loss", (NUMBERS, OTHERS, WEIGHTS), 3, {"margin": 3.0}),
     ("kl_div", (LOG_PROBS, DISTRIBUTIONS), 1, {}),
     ("kl_div", (LOG_PROBS, np.log(TARGETS)), 2, {"log_target": True}),
 ]
@@ -46,9 +66,10 @@ def ours_and_torchs(torch, name, arrays, wanted, options, reduction):
     for library in (F, torch.nn.functional):
         make = torch.tensor if library is not F else tensor
         inputs = [make(a) for a in arrays]
+        given = {k: make(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
         for x in inputs[:wanted]:
             x.requires_grad_()
-        out = getattr(library, name)(*inputs, reduction=reduction, **options)
+        out = getattr(library, name)(*inputs, reduction=reduction, **given)
         cotangent = make(np.random.default_rng(1).standard_normal(tuple(out.shape)))
         out.backward(cotangent)
         results.append((out.detach().numpy(), [x.grad.numpy() for x in inputs[:wanted]]))
@@ -283,6 +304,84 @@ def test_modules_pass_their_options_on():
     for found, expected in pairs:
         assert np.array_equal(found.array, expected.array)
     assert list(nn.CrossEntropyLoss(w).state_dict()) == ["weight"]
+
+
+def test_margin_modules_pass_their_options_on():
+    x, y, z = tensor(NUMBERS), tensor(OTHERS), tensor(WEIGHTS)
+    signs, labels = tensor(np.sign(OTHERS)), tensor([0, 2, 1, 1])
+    lists = tensor([[0, -1, 2], [1, 2, -1], [-1, 0, 1], [2, 2, 2]])
+    first = lambda a, b: (a - b).abs().amax(-1)
+    pairs = [
+        (
+            nn.PoissonNLLLoss(False, True, eps=0.1)(z, y),
+            F.poisson_nll_loss(z, y, False, True, eps=0.1),
+        ),
+        (nn.SoftMarginLoss(reduction="sum")(x, signs), F.soft_margin_loss(x, signs) * 12),
+        (nn.HingeEmbeddingLoss(0.3)(x, signs), F.hinge_embedding_loss(x, signs, 0.3)),
+        (nn.MarginRankingLoss(0.3)(x, y, signs), F.margin_ranking_loss(x, y, signs, 0.3)),
+        (
+            nn.CosineEmbeddingLoss(0.3)(x, y, signs[:, 0]),
+            F.cosine_embedding_loss(x, y, signs[:, 0], 0.3),
+        ),
+        (
+            nn.MultiMarginLoss(2, 0.3, z[0])(x, labels),
+            F.multi_margin_loss(x, labels, 2, 0.3, z[0]),
+        ),
+        (nn.MultiLabelMarginLoss()(x, lists), F.multilabel_margin_loss(x, lists)),
+        (nn.MultiLabelSoftMarginLoss(z)(x, y), F.multilabel_soft_margin_loss(x, y, z)),
+        (
+            nn.TripletMarginLoss(2.0, 1.0, 0.1, True)(x, y, z),
+            F.triplet_margin_loss(x, y, z, 2.0, 1.0, 0.1, True),
+        ),
+        (
+            nn.TripletMarginWithDistanceLoss(distance_function=first, margin=2.0, swap=True)(
+                x, y, z
+            ),
+            F.triplet_margin_with_distance_loss(
+                x, y, z, distance_function=first, margin=2.0, swap=True
+            ),
+        ),
+    ]
+    for found, expected in pairs:
+        np.testing.assert_allclose(found.array, expected.array, rtol=1e-12)
+
+
+def test_labels_out_of_range_are_named_with_their_place():
+    with pytest.raises(IndexError, match=r"Target 5 .* 5 classes.* \[0, 5\).* target\[1, 0\]"):
+        F.cross_entropy(zeros(2, 5, 3), tensor([[0, 1, 2], [5, 4, -100]]))
+    with pytest.raises(IndexError, match=r"nll_loss: Target -1 .* target\[2\]"):
+        F.nll_loss(zeros(3, 5), tensor([0, -100, -1]))
+    with pytest.raises(IndexError, match=r"multi_margin_loss: Target 3 .* target\[1\]"):
+        F.multi_margin_loss(zeros(2, 3), tensor([0, 3]))
+    with pytest.raises(IndexError, match=r"multilabel_margin_loss: Target 3 .* target\[0, 1\]"):
+        F.multilabel_margin_loss(zeros(1, 3), tensor([[0, 3, -1]]))
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"cross_entropy.*\(2, 5\).*\(2,\), got \(3,\)"):
+        F.cross_entropy(zeros(2, 5), tensor([0, 1, 2]))
+    with pytest.raises(RuntimeError, match=r"weight.* 5 classes.*got \(4,\)"):
+        F.cross_entropy(zeros(2, 5), tensor([0, 1]), zeros(4))
+    with pytest.raises(ValueError, match=r"multi_margin_loss.*\(2, 3\).*\(3,\)"):
+        F.multi_margin_loss(zeros(2, 3), tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"inconsistent target size \(2,\).*\(2, 3\)"):
+        F.multilabel_margin_loss(zeros(2, 3), tensor([0, 1]))
+    with pytest.raises(RuntimeError, match=r"as many axes.*\(3, 2\) and \(3,\)"):
+        F.margin_ranking_loss(zeros(3, 2), zeros(3, 2), zeros(3))
+    with pytest.raises(RuntimeError, match=r"as many axes.*\(3, 2\) and \(2,\)"):
+        F.triplet_margin_loss(zeros(3, 2), zeros(3, 2), zeros(2))
+    with pytest.raises(RuntimeError, match=r"target \[N\].*\(3, 2\) and \(3, 2\)"):
+        F.cosine_embedding_loss(zeros(3, 2), zeros(3, 2), zeros(3, 2))
+    with pytest.raises(ValueError, match=r"same size, got \(2,\) and \(3, 2\)"):
+        F.mse_loss(zeros(3, 2), zeros(3, 2), weight=zeros(2))
+
+
+def test_soft_margin_neither_overflows_nor_loses_digits():
+    x = tensor([-1000.0, 1000.0, 40.0], requires_grad=True)
+    losses = F.soft_margin_loss(x, tensor([1.0, 1.0, 1.0]), reduction="none")
+    np.testing.assert_allclose(losses.array, [1000, 0, math.exp(-40)], rtol=1e-6)
+    losses.sum().backward()
+    np.testing.assert_allclose(x.grad.array, [-1, 0, -math.exp(-40)], rtol=1e-5)
 
 
 def test_second_derivatives_of_composed_losses():

@@ -51,6 +51,38 @@ def np_nll(x, labels, weight=None, *, ignore_index=-100, reduction="mean"):
     return {"mean": loss.sum() / counts.sum(), "sum": loss.sum(), "none": loss}[reduction]
 
 
+row("poisson_nll_loss", reduced(lambda x, t: np.exp(x) - t * x), losses(N(2, 3), N(2, 3)))
+row("poisson_nll_loss", None, losses(P(2, 3), STEPS(2, 3), log_input=False, full=True, eps=1e-4),
+    torch=None)  # which has NaN for the gradient of targets below 1
+for name in ("mse_loss", "l1_loss", "huber_loss"):
+    row(name, None, losses(DISTINCT(2, 3), BETWEEN(2, 3), P(2, 3)), torch=None,
+        call=lambda x, y, weight, op=OPS[name], **options: op(x, y, weight=weight, **options))
+
+# ---- Losses with a margin ------------------------------------------------------------------------
+
+SIGNS = np.array([[1, -1, 1], [-1, -1, 1]])
+row("soft_margin_loss", reduced(lambda x, t: np.log1p(np.exp(-t * x))), losses(N(2, 3), SIGNS))
+row("hinge_embedding_loss", reduced(lambda x, t, margin=1.0: np.where(t == 1, x, np.maximum(
+    0, margin - x))), losses(STEPS(2, 3), SIGNS), losses(STEPS(2, 3), SIGNS, 2.0))
+row("margin_ranking_loss", reduced(lambda x, y, t, margin=0.0: np.maximum(
+    0, margin - t * (x - y))), losses(DISTINCT(2, 3), BETWEEN(2, 3), SIGNS),
+    losses(DISTINCT(2, 3), BETWEEN(2, 3), SIGNS, 0.5))
+row("cosine_embedding_loss", None, losses(N(3, 4), N(3, 4), ints(1, -1, -1)),
+    losses(N(3, 4), N(3, 4), ints(1, -1, -1), margin=-0.3),
+    losses(N(4), N(4), np.array(-1)))
+row("multi_margin_loss", None, losses(DISTINCT(3, 4), ints(2, 0, 3)), losses(DISTINCT(3, 4),
+    ints(2, 0, 3), p=2, margin=0.7), with_(DISTINCT(4), np.array(2)))
+row("multi_margin_loss", None, with_(DISTINCT(3, 4), ints(2, 0, 3), 2, 1.0, P(4)),
+    torch=None)  # which can't differentiate the weights
+MARKED = np.array([[2, 0, -1, 1], [1, -1, 0, 0], [-1, 0, 0, 1], [0, 1, 3, 2]])
+row("multilabel_margin_loss", None, losses(DISTINCT(4, 4), MARKED), with_(DISTINCT(4), MARKED[0]))
+row("multilabel_soft_margin_loss", None, losses(N(2, 3), UNIT(2, 3)),
+    losses(N(2, 3), UNIT(2, 3), P(3)))
+for options in ({}, {"swap": True}, {"p": 1.0, "margin": 3.0}):
+    row("triplet_margin_loss", None, losses(N(3, 4), N(3, 4), N(3, 4), **options))
+
+# ---- Losses of labels ----------------------------------------------------------------------------
+
 LABELS = ints(2, 0, -1)
 WEIGHTED = losses(
     LOGP(3, 4), LABELS, P(4), ignore_index=-1
@@ -95,8 +127,8 @@ row("relu6", lambda x: np.clip(x, 0, 6), each(STEPS), with_(ints(-1.0, 2.0, 5.9,
 row("hardsigmoid", lambda x: np.clip(x / 6 + 0.5, 0, 1), each(STEPS), with_(ints(-4.0, 2.0, 3.5)),
     torch=None)  # whose gradient has a 1/6 rounded to float32
 row("hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), each(STEPS), with_(ints(-4.0, 2.0, 4.0)))
-row("threshold", lambda x, threshold, value: np.where(x > threshold, x, value), each(STEPS, threshold=-1.0,
-    value=-7.0), with_(STEPS(3), 0.0, 20.0))
+row("threshold", lambda x, threshold, value: np.where(x > threshold, x, value),
+    each(STEPS, threshold=-1.0, value=-7.0), with_(STEPS(3), 0.0, 20.0))
 row("hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0), each(STEPS),
     with_(STEPS(3), 1.0), with_(STEPS(3), lambd=0.0))
 row("softshrink", lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), each(STEPS),

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.composed import xlogy
 from tinygen.autograd.ops.cross_entropy import softmax_cross_entropy
 from tinygen.autograd.ops.elementwise import clamp, exp, log, log1p, where
 from tinygen.autograd.ops.shape import movedim
-from tinygen.autograd.primitive import composition
+from tinygen.autograd.primitive import ShapeError, composition
 
 from .activation import logsigmoid
 from .regression import checked_reduction, reduced
@@ -51,7 +53,7 @@ def cross_entropy(
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0, got {label_smoothing}")
     if target.shape == input.shape:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
-    logits, labels, shape = _as_rows(input, target, ignore_index)
+    logits, labels, shape = _as_rows("cross_entropy", input, target, ignore_index, weight)
     if weight is None and label_smoothing == 0:
         losses = softmax_cross_entropy(logits, labels, ignore_index)
         return _reduced_labels(losses, labels, None, ignore_index, reduction, shape)
@@ -78,32 +80,52 @@ def nll_loss(
     Labels, weights and the mean are those of `cross_entropy`.
     """
     checked_reduction(reduction)
-    log_probs, labels, shape = _as_rows(input, target, ignore_index)
+    log_probs, labels, shape = _as_rows("nll_loss", input, target, ignore_index, weight)
     losses = _picked(log_probs, labels, weight, ignore_index)
     return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
 
 
-def _as_rows(input: Tensor, target: Tensor, ignore_index: int):
+def _as_rows(name: str, input: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None):
     """Scores as rows [rows, C], labels [rows], and the shape that the labels had."""
+    if not input.ndim:
+        raise ShapeError(f"{name}: scores must have an axis of classes, but they are 0-d")
     axis = min(input.ndim - 1, 1)
     classes, shape = input.shape[axis], (*input.shape[:axis], *input.shape[axis + 1 :])
     if target.shape != shape:
-        raise ValueError(
-            f"for scores of shape {input.shape}, labels must have shape {shape}, got {target.shape}"
+        raise ShapeError(
+            f"{name}: for scores of shape {input.shape}, labels must have shape {shape}, got "
+            f"{target.shape}"
         )
-    labels = target.array
+    _check_class_weights(name, weight, classes)
+    check_labels(name, target.array, classes, ignore_index)
+    rows = input if input.ndim <= 2 else movedim(input, 1, -1)
+    return rows.reshape(target.array.size, classes), target.reshape(-1), shape
+
+
+def check_labels(name: str, labels: np.ndarray, classes: int, ignore_index: int | None = None):
+    """Refuse labels that are no integers, or name no class: IndexError, with label and place."""
     if labels.dtype.kind not in "iu":
         raise RuntimeError(
-            f"labels must be integers, got {labels.dtype}; convert them with .long()"
+            f"{name}: labels must be integers, got {labels.dtype}; convert them with .long()"
         )
-    outside = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
+    outside = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        outside &= labels != ignore_index
     if outside.any():
+        place = tuple(np.argwhere(outside)[0].tolist())
+        ignored = "" if ignore_index is None else f", or ignore_index={ignore_index}"
         raise IndexError(
-            f"Target {labels[outside][0]} is out of bounds: labels must be in [0, {classes})"
-            f", or ignore_index={ignore_index}"
+            f"{name}: Target {labels[place]} is out of bounds: for {classes} classes, labels must "
+            f"be in [0, {classes}){ignored}; this one is target{list(place)}"
         )
-    rows = input if input.ndim <= 2 else movedim(input, 1, -1)
-    return rows.reshape(-1, classes), target.reshape(-1), shape
+
+
+def _check_class_weights(name: str, weight: Tensor | None, classes: int) -> None:
+    if weight is not None and weight.shape != (classes,):
+        raise ShapeError(
+            f"{name}: weight must hold a number for each of the {classes} classes, shape "
+            f"({classes},), got {weight.shape}"
+        )
 
 
 def _picked(log_probs: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
@@ -134,6 +156,7 @@ def _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoo
             f"floating-point, got {target.dtype}; labels would have no axis of classes"
         )
     axis = min(input.ndim - 1, 1)
+    _check_class_weights("cross_entropy", weight, input.shape[axis])
     if label_smoothing:
         target = (1 - label_smoothing) * target + label_smoothing / input.shape[axis]
     terms = target * log_softmax(input, axis)
@@ -151,7 +174,7 @@ def binary_cross_entropy(
     Logarithms are cut off at −100, and pass no gradient on there. From logits,
     `binary_cross_entropy_with_logits` is more accurate.
     """
-    _check_same_shape(input, target)
+    _check_same_shape("binary_cross_entropy", input, target)
     if input.array.size and not (input.array.min() >= 0 and input.array.max() <= 1):
         raise RuntimeError(
             "binary_cross_entropy takes probabilities, all elements of input must be between 0 and "
@@ -178,16 +201,16 @@ def binary_cross_entropy_with_logits(
 
     `pos_weight` > 1 counts positives for more.
     """
-    _check_same_shape(input, target)
+    _check_same_shape("binary_cross_entropy_with_logits", input, target)
     positive = target if pos_weight is None else target * pos_weight
     losses = (target - 1) * logsigmoid(-input) - positive * logsigmoid(input)
     return reduced(losses if weight is None else losses * weight, reduction)
 
 
-def _check_same_shape(input: Tensor, target: Tensor) -> None:
+def _check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
-        raise ValueError(
-            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        raise ShapeError(
+            f"{name}: Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
 
 

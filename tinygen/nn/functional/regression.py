@@ -10,11 +10,12 @@ import warnings
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import full_like
-from tinygen.autograd.ops.elementwise import abs, clamp, log, where
-from tinygen.autograd.primitive import composition
+from tinygen.autograd.ops.elementwise import abs, clamp, exp, log, where
+from tinygen.autograd.primitive import ShapeError, composition
 
 __all__ = [
-    "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss",
+    "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss",
+    "smooth_l1_loss",
 ]  # fmt: skip
 
 
@@ -44,24 +45,51 @@ def _difference(input: Tensor, target: Tensor) -> Tensor:
     return input - target
 
 
+def _weighted(losses: Tensor, weight: Tensor | None, input: Tensor) -> Tensor:
+    if weight is not None and weight.shape != input.shape:
+        raise ShapeError(
+            f"Weights and input must have the same size, got {weight.shape} and {input.shape}"
+        )
+    return losses if weight is None else losses * weight
+
+
+def _weighted_mean(losses: Tensor, weight: Tensor | None, input: Tensor, reduction: str) -> Tensor:
+    """Losses times weights, reduced; the mean is the sum over the sum of the weights."""
+    losses = _weighted(losses, weight, input)
+    if weight is None or reduction != "mean":
+        return reduced(losses, reduction)
+    return losses.sum() / weight.sum()
+
+
 @composition
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """(input − target)²."""
+def mse_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """weight · (input − target)²; the mean is over what the weights add up to."""
     difference = _difference(input, target)
-    return reduced(difference * difference, reduction)
+    return _weighted_mean(difference * difference, weight, input, reduction)
 
 
 @composition
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """|input − target|."""
-    return reduced(abs(_difference(input, target)), reduction)
+def l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """weight · |input − target|; the mean is over what the weights add up to."""
+    return _weighted_mean(abs(_difference(input, target)), weight, input, reduction)
 
 
 @composition
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """d²/2 for errors |d| < delta, and delta (|d| − delta/2) beyond (Huber 1964)."""
+    """d²/2 for errors |d| < delta, and delta (|d| − delta/2) beyond, times weight (Huber 1964).
+
+    The mean is over the number of elements, as in PyTorch, whatever the weights.
+    """
     if delta <= 0:
         raise ValueError(f"huber_loss needs a positive delta, got {delta}")
     difference = _difference(input, target)
@@ -69,7 +97,7 @@ def huber_loss(
     losses = where(
         distance < delta, 0.5 * difference * difference, delta * (distance - 0.5 * delta)
     )
-    return reduced(losses, reduction)
+    return reduced(_weighted(losses, weight, input), reduction)
 
 
 @composition
@@ -96,7 +124,7 @@ def gaussian_nll_loss(
     """½ (log var + (input − target)²/var), where var is at least `eps`: −log N(target; input, var).
 
     The constant ½ log 2π is only there if `full`. `var` has the shape of `input`, or lacks the last
-    axis, or has size 1 there. Raising it to `eps` leaves its gradient alone.
+    axis, or has size 1 in one. Raising it to `eps` leaves its gradient alone.
     """
     var = _fitting_variance(var, input)
     if (var < 0).any():
@@ -112,8 +140,40 @@ def gaussian_nll_loss(
 def _fitting_variance(var: Tensor | float, input: Tensor) -> Tensor:
     if not isinstance(var, Tensor):
         return full_like(input, float(var))
-    if var.shape == input.shape or var.shape == (*input.shape[:-1], 1):
-        return var
-    if var.shape == input.shape[:-1]:
+    if var.shape == input.shape[:-1] != input.shape:
         return var.unsqueeze(-1)
+    if var.ndim == input.ndim:
+        smaller = [n for n, m in zip(var.shape, input.shape) if n != m]
+        if smaller in ([], [1]):
+            return var
     raise ValueError(f"var is of incorrect size: {var.shape} does not fit the input {input.shape}")
+
+
+@composition
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """rate − target · log rate: −log of the Poisson probability of the count `target`.
+
+    `input` is log rate; without `log_input` it is the rate, whose logarithm is taken of rate + eps.
+    `full` adds log target!, by Stirling's formula, where the target is above 1.
+    """
+    if log_input:
+        losses = exp(input) - target * input
+    else:
+        losses = input - target * log(input + eps)
+    if full:
+        losses = losses + _log_factorial(target)
+    return reduced(losses, reduction)
+
+
+def _log_factorial(n: Tensor) -> Tensor:
+    """n log n − n + ½ log 2πn, and 0 up to 1."""
+    safe = where(n > 1, n, 1.0)
+    return where(n > 1, safe * log(safe) - safe + 0.5 * log(2 * math.pi * safe), 0.0)
