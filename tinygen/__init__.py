@@ -30,6 +30,9 @@ from .autograd.dtypes import (
     uint8,
 )
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .autograd.ops import special
+from .autograd.ops.aliases import *
+from .autograd.ops.choose import *
 from .autograd.ops.compare import *
 from .autograd.ops.composed import *
 from .autograd.ops.elementwise import *
@@ -38,6 +41,7 @@ from .autograd.ops.linalg import *
 from .autograd.ops.order import *
 from .autograd.ops.reduce import *
 from .autograd.ops.shape import *
+from .autograd.ops.special import *
 from .autograd.random import *
 from .autograd.tensor import Tensor
 from .kernels.jit import get_num_threads, set_num_threads

@@ -16,7 +16,7 @@ from tinygen.autograd.tensor import Tensor
 
 BY_OP = {name: [s for s in samples if s.differentiable] for name, samples in ALL.items()}
 ELEMENTWISE = {"add", "sub", "mul", "div", "exp", "sin", "tanh", "sigmoid", "neg", "matmul"}
-FLAT = {"sign", "floor", "ceil", "round", "trunc", "floor_divide"}  # their gradient is 0
+FLAT = {"sign", "floor", "ceil", "round", "trunc", "floor_divide", "trunc_divide"}  # gradient 0
 
 
 def negative(g):

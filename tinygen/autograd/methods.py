@@ -10,6 +10,7 @@ from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from .inplace import check_memory, in_place
+from .ops import aliases, choose, special
 from .ops import compare as c
 from .ops import composed as f
 from .ops import elementwise as e
@@ -29,9 +30,10 @@ Tensor.__rsub__ = lambda x, y: e.sub(y, x)
 Tensor.__mul__ = Tensor.__rmul__ = lambda x, y: e.mul(x, y)
 Tensor.__truediv__ = lambda x, y: e.div(x, y)
 Tensor.__rtruediv__ = lambda x, y: e.div(y, x)
-Tensor.__floordiv__ = lambda x, y: e.floor_divide(x, y)
-Tensor.__rfloordiv__ = lambda x, y: e.floor_divide(y, x)
-Tensor.__mod__ = lambda x, y: e.remainder(x, y)
+Tensor.__floordiv__ = lambda x, y: c.floor_divide(x, y)
+Tensor.__rfloordiv__ = lambda x, y: c.floor_divide(y, x)
+Tensor.__mod__ = lambda x, y: c.remainder(x, y)
+Tensor.__rmod__ = lambda x, y: c.remainder(y, x)
 Tensor.__pow__ = lambda x, y: e.pow(x, y)
 Tensor.__rpow__ = lambda x, y: e.pow(y, x)
 Tensor.__matmul__ = lambda x, y: l.matmul(x, y)
@@ -48,6 +50,10 @@ Tensor.__ge__ = lambda x, y: c.ge(x, y)
 Tensor.__and__ = Tensor.__rand__ = lambda x, y: c.bitwise_and(x, y)
 Tensor.__or__ = Tensor.__ror__ = lambda x, y: c.bitwise_or(x, y)
 Tensor.__xor__ = Tensor.__rxor__ = lambda x, y: c.bitwise_xor(x, y)
+Tensor.__lshift__ = lambda x, y: c.bitwise_left_shift(x, y)
+Tensor.__rlshift__ = lambda x, y: c.bitwise_left_shift(y, x)
+Tensor.__rshift__ = lambda x, y: c.bitwise_right_shift(x, y)
+Tensor.__rrshift__ = lambda x, y: c.bitwise_right_shift(y, x)
 Tensor.__invert__ = lambda x: c.bitwise_not(x)
 Tensor.__getitem__ = lambda x, index: i.getitem(x, i.plain(index))
 
@@ -66,7 +72,7 @@ Tensor.__iter__ = iterate
 # Ops are methods under their own name; but these take several tensors, or sizes one by one.
 NOT_METHODS = {"cat", "permute", "repeat", "reshape", "stack", "where"}
 
-for module in (c, f, e, r, o, s, i, l):
+for module in (c, choose, f, e, special, aliases, r, o, s, i, l):
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)
         setattr(Tensor, name, lambda x, *args, op=op, **options: op(x, *args, **options))
@@ -78,11 +84,10 @@ Tensor.reshape = lambda x, *shape: s.reshape(x, s.sizes(shape))
 Tensor.expand = Tensor.broadcast_to = lambda x, *shape: s.expand(x, s.sizes(shape))
 Tensor.permute = lambda x, *dims: s.permute(x, s.sizes(dims))
 Tensor.repeat = s.repeat
+Tensor.where = lambda x, condition, other: choose.where(condition, x, other)
 Tensor.view_as = Tensor.reshape_as = lambda x, other: s.reshape(x, other.shape)
 Tensor.expand_as = lambda x, other: s.expand(x, other.shape)
 Tensor.swapaxes = Tensor.transpose
-Tensor.multiply, Tensor.divide, Tensor.subtract = Tensor.mul, Tensor.div, Tensor.sub
-Tensor.logical_xor = lambda x, y: c.ne(x.bool(), y.bool())
 Tensor.mT = property(lambda x: s.transpose(x, -1, -2))
 Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))
 
@@ -172,61 +177,39 @@ Tensor.new_tensor = lambda x, data, dtype=None: creation.tensor(data, dtype=dtyp
 
 # ---- In place ------------------------------------------------------------------------------------
 
-for name in [
-    "abs",
-    "add",
-    "ceil",
-    "clamp",
-    "cos",
-    "div",
-    "erf",
-    "exp",
-    "expm1",
-    "floor",
-    "lerp",
-    "log",
-    "masked_fill",
-    "mul",
-    "neg",
-    "pow",
-    "relu",
-    "reciprocal",
-    "remainder",
-    "round",
-    "rsqrt",
-    "scatter",
-    "scatter_add",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sqrt",
-    "square",
-    "sub",
-    "tanh",
-    "tril",
-    "triu",
-]:
+# Ops that are also methods with an underscore, which write the result over x.
+IN_PLACE = """
+    abs absolute acos acosh add addcdiv addcmul arccos arccosh arcsin arcsinh arctan arctan2 arctanh
+    asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or
+    bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip copysign cos cosh deg2rad
+    digamma div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmod
+    frac ge greater greater_equal gt heaviside hypot le lerp less less_equal lgamma log log10 log1p
+    log2 logical_and logical_not logical_or logical_xor logit lt masked_fill mul multiply nan_to_num
+    ne neg negative not_equal polygamma pow rad2deg reciprocal relu remainder round rsqrt scatter
+    scatter_add sgn sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu
+    true_divide trunc xlogy
+"""
+
+for name in IN_PLACE.split():
     setattr(Tensor, f"{name}_", in_place(getattr(Tensor, name), f"{name}_"))
 
 for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.div, "ipow": e.pow,
-                     "iand": c.bitwise_and, "ior": c.bitwise_or}.items():  # fmt: skip
+                     "ifloordiv": c.floor_divide, "imod": c.remainder, "iand": c.bitwise_and,
+                     "ior": c.bitwise_or, "ixor": c.bitwise_xor, "ilshift": c.bitwise_left_shift,
+                     "irshift": c.bitwise_right_shift}.items():  # fmt: skip
     setattr(Tensor, f"__{operator}__", in_place(op, f"{op.name}_"))
 
 
 def put(x: Tensor, values) -> Tensor:
     """`values` in place of all of x: like x in shape and dtype, without a gradient for x"""
     values = values.to(x.dtype) if isinstance(values, Tensor) else np.asarray(values, x.dtype)
-    return e.where(np.True_, values, x)
+    return choose.where(np.True_, values, x)
 
 
 for name, op in {
     "copy": lambda x, src, non_blocking=False: put(x, src),
     "fill": put,
     "zero": lambda x: put(x, 0),
-    "addcmul": lambda x, a, b, *, value=1: x + value * a * b,
-    "addcdiv": lambda x, a, b, *, value=1: x + value * a / b,
-    "clamp_min": lambda x, min: e.clamp(x, min),
-    "clamp_max": lambda x, max: e.clamp(x, None, max),
     "normal": lambda x, mean=0.0, std=1.0, *, generator=None: put(
         x, random.randn_like(x, generator=generator) * std + mean
     ),

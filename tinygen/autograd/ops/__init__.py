@@ -1,5 +1,20 @@
 """The ops, by topic. Every one is in `tinygen.autograd.primitive.registry`."""
 
-from . import compare, composed, elementwise, index, linalg, order, reduce, shape
+from . import (
+    aliases,
+    choose,
+    compare,
+    composed,
+    elementwise,
+    index,
+    linalg,
+    order,
+    reduce,
+    shape,
+    special,
+)
 
-__all__ = ["compare", "composed", "elementwise", "index", "linalg", "order", "reduce", "shape"]
+__all__ = [
+    "aliases", "choose", "compare", "composed", "elementwise", "index", "linalg", "order", "reduce",
+    "shape", "special",
+]  # fmt: skip

@@ -2,80 +2,133 @@
 
 import math
 
+import numpy as np
+
+from ..dtypes import float64
 from ..primitive import composition
-from .compare import isfinite
-from .elementwise import cos, exp, expm1, log, logsigmoid, maximum, sigmoid, sin, sqrt, where
+from ..tensor import Tensor
+from . import choose, elementwise
+from .choose import clamp
+from .compare import floor_divide, trunc, trunc_divide
+from .elementwise import cast, logsigmoid, pow, sigmoid, sub
+from .special import xlogy  # noqa: F401
 
 __all__ = [
-    "cosh", "lerp", "log10", "log2", "logaddexp", "reciprocal", "rsqrt", "sinh", "square",
-    "tan", "xlogy",
+    "addcdiv", "addcmul", "clamp_max", "clamp_min", "deg2rad", "div", "float_power", "frac",
+    "nan_to_num", "positive", "rad2deg", "rsub", "square", "true_divide", "where",
 ]  # fmt: skip
+
+# ---- Arithmetic ----------------------------------------------------------------------------------
+
+true_divide = elementwise.div
+
+
+def div(x, y, *, rounding_mode=None) -> Tensor:
+    """x / y; rounded to an integer with rounding_mode "trunc" (towards 0) or "floor" (down)"""
+    if rounding_mode is None:
+        return true_divide(x, y)
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode == "trunc":
+        return trunc_divide(x, y)
+    raise ValueError(f'div: rounding_mode must be None, "trunc" or "floor", not {rounding_mode!r}')
+
+
+@composition
+def positive(x):
+    """x itself"""
+    return x
+
+
+@composition
+def rsub(x, y, alpha=1):
+    """y - alpha x"""
+    return sub(y, x, alpha)
 
 
 @composition
 def square(x):
-    return x * x
+    """x²"""
+    return pow(x, 2)
 
 
 @composition
-def reciprocal(x):
-    return 1.0 / x
+def float_power(x, y):
+    """x to the power of y, in float64 whatever the types"""
+    return pow(*[cast(a, float64) if isinstance(a, Tensor) else float(a) for a in (x, y)])
 
 
 @composition
-def lerp(start, end, weight):
-    """start + weight (end - start)"""
-    return start + weight * (end - start)
+def addcmul(x, y, z, *, value=1):
+    """x + value y z"""
+    return x + (y * z if value == 1 else value * y * z)
 
 
 @composition
-def rsqrt(x):
-    return 1.0 / sqrt(x)
+def addcdiv(x, y, z, *, value=1):
+    """x + value y / z"""
+    return x + (y / z if value == 1 else value * y / z)
 
 
 @composition
-def log2(x):
-    return log(x) * (1 / math.log(2))
+def frac(x):
+    """What follows the decimal point, with the sign of x"""
+    return x - trunc(x)
 
 
 @composition
-def log10(x):
-    return log(x) * (1 / math.log(10))
+def deg2rad(x):
+    """Degrees to radians"""
+    return x * (math.pi / 180)
 
 
 @composition
-def xlogy(x, y):
-    """x log y, which is 0 for x = 0 whatever y"""
-    return where(x == 0, 0.0, x * log(where(x == 0, 1.0, y)))
+def rad2deg(x):
+    """Radians to degrees"""
+    return x * (180 / math.pi)
+
+
+# ---- Choosing ------------------------------------------------------------------------------------
+
+
+def where(condition, input=None, other=None):
+    """input where the condition holds, else other; of the condition alone: the indices where it
+    holds, an int64 tensor for each dimension"""
+    if input is None and other is None:
+        return tuple(Tensor(index) for index in np.nonzero(condition.array))
+    return choose.where(condition, input, other)
 
 
 @composition
-def logaddexp(x, y):
-    """log(e^x + e^y), without overflow"""
-    larger = maximum(x, y).detach()
-    larger = where(isfinite(larger), larger, 0.0)
-    return larger + log(exp(x - larger) + exp(y - larger))
+def clamp_min(x, min):
+    """x, but not below min"""
+    return clamp(x, min)
 
 
 @composition
-def tan(x):
-    return sin(x) / cos(x)
+def clamp_max(x, max):
+    """x, but not above max"""
+    return clamp(x, None, max)
 
 
 @composition
-def sinh(x):
-    return (expm1(x) - expm1(-x)) * 0.5
+def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+    """x with numbers in the place of NaN and of the infinities: 0 and the largest, if not given"""
+    if x.dtype.kind != "f":
+        return x
+    largest = np.finfo(x.dtype).max.item()
+    x = choose.where(x == math.inf, largest if posinf is None else posinf, x)
+    x = choose.where(x == -math.inf, -largest if neginf is None else neginf, x)
+    return choose.where(x != x, nan or 0.0, x)
 
 
-@composition
-def cosh(x):
-    return (exp(x) + exp(-x)) * 0.5
+# ---- Activations ---------------------------------------------------------------------------------
 
 
 @composition
 def softplus(x, beta=1.0, threshold=20.0):
     """log(1 + e^(beta x)) / beta; x itself where beta x is above the threshold"""
-    return where(x * beta > threshold, x, logsigmoid(x * -beta) * (-1 / beta))
+    return choose.where(x * beta > threshold, x, logsigmoid(x * -beta) * (-1 / beta))
 
 
 @composition

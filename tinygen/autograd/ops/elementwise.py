@@ -1,7 +1,6 @@
-"""Elementwise primitives. Each gradient stands under its forward. composed.py builds on them.
+"""Elementwise primitives: the derivatives of calculus. special.py and composed.py build on them.
 
-At a kink the subgradient is PyTorch's: 0 for abs, sign and relu at 0, an equal share for equal
-arguments of maximum and minimum, 1 at the bounds of clamp.
+At a kink the subgradient is PyTorch's: 0 for abs and relu at 0.
 """
 
 import math
@@ -11,12 +10,13 @@ import numpy as np
 from ...kernels.gelu import erf as erf_array
 from ..primitive import primitive
 from ..tensor import Tensor
-from .compare import eq, floor, sign
+from .choose import clamp, maximum, minimum, where  # noqa: F401
+from .compare import eq, sign
 
 __all__ = [
-    "abs", "add", "atan", "atan2", "clamp", "clone", "cos", "div", "erf", "exp", "expm1",
-    "floor_divide", "log", "log1p", "maximum", "minimum", "mul", "neg", "pow", "relu",
-    "remainder", "sigmoid", "sin", "sqrt", "sub", "tanh", "where",
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "clone", "cos",
+    "cosh", "erf", "exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "mul", "neg", "pow",
+    "reciprocal", "relu", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "sub", "tan", "tanh",
 ]  # fmt: skip
 
 arithmetic = primitive(promotes="common", pointwise=True)
@@ -46,6 +46,7 @@ sub.vjp(x=lambda g: g, y=lambda g, alpha: -g if alpha == 1 else g * -alpha)
 
 @arithmetic
 def neg(x):
+    """-x"""
     return np.negative(x)
 
 
@@ -54,6 +55,7 @@ neg.vjp(x=lambda g: -g)
 
 @arithmetic
 def mul(x, y):
+    """x y"""
     return np.multiply(x, y)
 
 
@@ -62,6 +64,7 @@ mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 @real_function
 def div(x, y):
+    """x / y"""
     return np.true_divide(x, y)
 
 
@@ -69,120 +72,95 @@ div.vjp(x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
 
 
 @arithmetic
-def pow(x, y):
-    """x to the power of y. The gradient for y is taken as 0 where x is 0, as in PyTorch."""
-    return np.power(x, y)
-
-
-def slope_of_power(x, y):
-    """y x^(y - 1), and 0 for y = 0, even where x^-1 is infinite"""
-    if isinstance(y, Tensor | np.ndarray):
-        return where(y == 0, 0.0, y * x ** (y - 1))
-    return y * x ** (y - 1) if y != 0 else 0.0
-
-
-pow.vjp(
-    x=lambda g, x, y: g * slope_of_power(x, y),
-    y=lambda g, x, out: g * out * log(where(eq(x, 0), 1.0, x)),
-)
-
-
-@arithmetic
-def remainder(x, y):
-    """x - floor(x / y) y: has the sign of y"""
-    return np.remainder(x, y)
-
-
-remainder.vjp(x=lambda g: g, y=lambda g, x, y: -g * floor(x / y))
-
-
-@arithmetic
-def floor_divide(x, y):
-    """floor(x / y), an integer if both are"""
-    return np.floor_divide(x, y)
-
-
-floor_divide.vjp(x=lambda g: g * 0.0, y=lambda g: g * 0.0)
-
-
-@arithmetic
 def abs(x):
+    """|x|"""
     return np.abs(x)
 
 
 abs.vjp(x=lambda g, x: g * sign(x))
 
 
-# ---- Exponentials and logarithms -----------------------------------------------------------------
+# ---- Powers --------------------------------------------------------------------------------------
 
 
-@real_function
-def exp(x):
-    return np.exp(x)
+@arithmetic
+def pow(x, y):
+    """x to the power of y. Among integers, a power between -1 and 1 is rounded to 0."""
+    if isinstance(y, int | float):  # NumPy is quick for -1, 1/2, 1 and 2, but not for 3
+        x = np.asarray(x)
+        return x * x * x if y == 3 and x.dtype.kind == "f" else x**y
+    if y.dtype.kind == "i" and np.asarray(x).dtype.kind == "i":
+        return np.where((y >= 0) | (np.abs(x) == 1), x ** np.abs(y), 0)
+    return x**y
 
 
-exp.vjp(x=lambda g, out: g * out)
+def slope_of_power(x, y):
+    """y x^(y - 1), and 0 for y = 0, even where x^-1 is infinite"""
+    if isinstance(y, Tensor | np.ndarray):
+        return where(y == 0, 0.0, y * x ** (y - 1))
+    return 2 * x if y == 2 else y * x ** (y - 1) if y != 0 else 0.0
 
 
-@real_function
-def expm1(x):
-    """e^x - 1, exact for small x"""
-    return np.expm1(x)
+def log_of_base(x, y):
+    """log x, and 0 for x = 0 if y >= 0, when the power does not change with y"""
+    if isinstance(x, Tensor | np.ndarray):
+        return log(where(eq(x, 0) & (y >= 0), 1.0, x))
+    if x == 0:
+        return where(y >= 0, 0.0, -math.inf)
+    return math.log(x) if x > 0 else math.nan
 
 
-expm1.vjp(x=lambda g, out: g * (out + 1))
+pow.vjp(
+    x=lambda g, x, y: g * slope_of_power(x, y), y=lambda g, x, y, out: g * out * log_of_base(x, y)
+)
 
 
-@real_function
-def log(x):
-    return np.log(x)
+# ---- A table of derivatives ----------------------------------------------------------------------
 
 
-log.vjp(x=lambda g, x: g / x)
+def real(name, function, vjp):
+    """A real function of NumPy's, and what its derivative does to the cotangent g."""
+    return primitive(lambda x: function(x), name=name, promotes="float", pointwise=True).vjp(x=vjp)
 
 
-@real_function
-def log1p(x):
-    """log(1 + x), exact for small x"""
-    return np.log1p(x)
+sqrt = real("sqrt", np.sqrt, lambda g, out: g / (2 * out))
+rsqrt = real("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, x, out: -0.5 * g * out / x)
+reciprocal = real("reciprocal", lambda x: 1 / x, lambda g, out: -g * out * out)
+
+exp = real("exp", np.exp, lambda g, out: g * out)
+exp2 = real("exp2", np.exp2, lambda g, out: g * out * math.log(2))
+expm1 = real("expm1", np.expm1, lambda g, out: g * (out + 1))
+log = real("log", np.log, lambda g, x: g / x)
+log2 = real("log2", np.log2, lambda g, x: g / (x * math.log(2)))
+log10 = real("log10", np.log10, lambda g, x: g / (x * math.log(10)))
+log1p = real("log1p", np.log1p, lambda g, x: g / (1 + x))
+
+sin = real("sin", np.sin, lambda g, x: g * cos(x))
+cos = real("cos", np.cos, lambda g, x: -g * sin(x))
+tan = real("tan", np.tan, lambda g, out: g * (1 + out * out))
+asin = real("asin", np.arcsin, lambda g, x: g / sqrt((1 - x) * (1 + x)))
+acos = real("acos", np.arccos, lambda g, x: -g / sqrt((1 - x) * (1 + x)))
+atan = real("atan", np.arctan, lambda g, x: g / (1 + x * x))
+
+sinh = real("sinh", np.sinh, lambda g, x: g * cosh(x))
+cosh = real("cosh", np.cosh, lambda g, x: g * sinh(x))
+tanh = real("tanh", np.tanh, lambda g, out: g * (1 - out * out))
+asinh = real("asinh", np.arcsinh, lambda g, x: g / sqrt(x * x + 1))
+acosh = real("acosh", np.arccosh, lambda g, x: g / sqrt((x - 1) * (x + 1)))
+atanh = real("atanh", np.arctanh, lambda g, x: g / ((1 - x) * (1 + x)))
+
+erf = real("erf", lambda x: erf_array(as_floats(x)), lambda g, x: g * gaussian(x))
 
 
-log1p.vjp(x=lambda g, x: g / (1 + x))
+def as_floats(x):
+    """An array of floats, of float64 if x holds integers"""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-@real_function
-def sqrt(x):
-    return np.sqrt(x)
-
-
-sqrt.vjp(x=lambda g, out: g / (2 * out))
-
-
-# ---- Trigonometric and hyperbolic functions ------------------------------------------------------
-
-
-@real_function
-def sin(x):
-    return np.sin(x)
-
-
-sin.vjp(x=lambda g, x: g * cos(x))
-
-
-@real_function
-def cos(x):
-    return np.cos(x)
-
-
-cos.vjp(x=lambda g, x: -g * sin(x))
-
-
-@real_function
-def atan(x):
-    return np.arctan(x)
-
-
-atan.vjp(x=lambda g, x: g / (1 + x * x))
+def gaussian(x):
+    """The slope of erf, which is this curve's integral from 0 to x"""
+    return exp(-x * x) * (2 / math.sqrt(math.pi))
 
 
 @real_function
@@ -191,15 +169,16 @@ def atan2(x, y):
     return np.arctan2(x, y)
 
 
-atan2.vjp(x=lambda g, x, y: g * y / (x * x + y * y), y=lambda g, x, y: -g * x / (x * x + y * y))
+def over_square_of_radius(x, y, z):
+    """z / (x² + y²), and 0 at the origin"""
+    square = x * x + y * y
+    return z / where(square == 0, 1.0, square)
 
 
-@real_function
-def tanh(x):
-    return np.tanh(x)
-
-
-tanh.vjp(x=lambda g, out: g * (1 - out * out))
+atan2.vjp(
+    x=lambda g, x, y: over_square_of_radius(x, y, g * y),
+    y=lambda g, x, y: over_square_of_radius(x, y, -g * x),
+)
 
 
 # ---- Activations ---------------------------------------------------------------------------------
@@ -207,8 +186,8 @@ tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 @real_function
 def sigmoid(x):
-    """1 / (1 + e^-x), computed as (1 + tanh(x / 2)) / 2, which overflows nowhere"""
-    return np.multiply(0.5, np.tanh(np.multiply(0.5, x)) + 1)
+    """1 / (1 + e^-x): where e^-x overflows, it is 0"""
+    return 1 / (1 + np.exp(-1.0 * x))
 
 
 sigmoid.vjp(x=lambda g, out: g * out * (1 - out))
@@ -217,7 +196,7 @@ sigmoid.vjp(x=lambda g, out: g * out * (1 - out))
 @real_function
 def logsigmoid(x):
     """log(sigmoid(x)) = -log(1 + e^-x), without overflow"""
-    return -np.logaddexp(0, np.negative(x))
+    return np.minimum(x, 0) - np.log1p(np.exp(-1.0 * np.abs(x)))
 
 
 logsigmoid.vjp(x=lambda g, x: g * sigmoid(-x))
@@ -229,75 +208,7 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-relu.vjp(x=lambda g, out: g * (out > 0))
-
-
-@real_function
-def erf(x):
-    """2/√π times the integral of exp(-t²) from 0 to x"""
-    return erf_array(x)
-
-
-erf.vjp(x=lambda g, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x))
-
-
-# ---- Choosing ------------------------------------------------------------------------------------
-
-
-@arithmetic
-def maximum(x, y):
-    """The larger of each pair; NaN if either is NaN"""
-    return np.maximum(x, y)
-
-
-def share_of_larger(g, x, y):
-    """g where x > y, half of it where both are equal"""
-    return g * ((x > y) + 0.5 * (x == y))
-
-
-maximum.vjp(x=lambda g, x, y: share_of_larger(g, x, y), y=lambda g, x, y: share_of_larger(g, y, x))
-
-
-@arithmetic
-def minimum(x, y):
-    """The smaller of each pair; NaN if either is NaN"""
-    return np.minimum(x, y)
-
-
-minimum.vjp(x=lambda g, x, y: share_of_larger(g, y, x), y=lambda g, x, y: share_of_larger(g, x, y))
-
-
-@arithmetic
-def clamp(x, min=None, max=None):
-    """x, but not below min nor above max; either may be a number, a tensor or None"""
-    if min is None and max is None:
-        raise ValueError("clamp needs min or max; both are None")
-    return np.clip(x, min, max)
-
-
-def inside(x, min, max):
-    """1 where min <= x <= max, else 0"""
-    above = 1.0 if min is None else x >= min
-    return above if max is None else (x <= max) * above
-
-
-clamp.vjp(
-    x=lambda g, x, min, max: g * inside(x, min, max),
-    min=lambda g, x, min: g * (x < min),
-    max=lambda g, x, max: g * (x > max),
-)
-
-
-@arithmetic
-def where(condition, x, y):
-    """x where the condition holds, else y. A NaN in the branch not taken reaches no gradient."""
-    return np.where(condition, x, y)
-
-
-where.vjp(
-    x=lambda g, condition: where(condition, g, 0.0),
-    y=lambda g, condition: where(condition, 0.0, g),
-)
+relu.vjp(x=lambda g, out: g * (out != 0))
 
 
 # ---- Types and copies ----------------------------------------------------------------------------
