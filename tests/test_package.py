@@ -122,7 +122,7 @@ def test_modules_say_what_they_are():
 LAYERS = [
     {"kernels"},
     {"autograd"},
-    {"nn", "optim", "distributions", "ode", "sde"},
+    {"linalg", "nn", "optim", "distributions", "ode", "sde"},
     {"serialization"},
     {"text", "data", "utils", "metrics", "viz", "train"},
     {"models"},

@@ -70,7 +70,7 @@ def test_gradient_of_gradient_equals_differences(samples):
 def test_value_is_numpys(samples):
     for sample in samples:
         with of(sample):
-            expected = sample.oracle(*sample.arrays(), **sample.options)
+            expected = sample.through(sample.oracle)(*sample.arrays(), **sample.options)
             expected = expected if isinstance(expected, tuple) else (expected,)
             found = results(sample.function(*sample.tensors()))
             for y, e in zip(found, expected, strict=True):
@@ -90,14 +90,16 @@ def test_value_and_gradient_are_torchs(samples):
 
 
 def assert_torchs(torch, sample) -> None:
-    call = getattr(torch.nn.functional, sample.torch, None) or getattr(torch, sample.torch, None)
+    *place, name = sample.torch.split(".")  # such as linalg.det
+    call = getattr(torch.nn.functional, name, None) if not place else None
+    call = call or getattr(getattr(torch, *place) if place else torch, name, None)
     assert call, f"torch has no {sample.torch}; say torch=None in its row"
     is_array = lambda a: isinstance(a, np.ndarray | np.generic)
     theirs = [torch.tensor(a.copy()) if is_array(a) else a for a in sample.arrays()]
     wanted = [x for x, a in zip(theirs, sample.arrays()) if is_float(a)]
     for x in wanted:
         x.requires_grad_()
-    expected = call(*theirs, **sample.options)
+    expected = sample.through(call)(*theirs, **sample.options)
     expected = list(expected) if isinstance(expected, tuple | list) else [expected]
     args = sample.tensors()
     for y, e in zip(results(sample.function(*args)), expected, strict=True):

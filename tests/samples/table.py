@@ -75,6 +75,8 @@ class Sample:
     smooth: bool  # whether gradients of gradients are checked as well
     differentiable: bool
     name: str = ""
+    before: Callable | None = None  # what is done to the arguments first, by any library
+    after: Callable | None = None  # and to the result: what no library is free to choose
 
     def arrays(self, dtype=np.float64) -> list:
         """The arguments, the same at every call; floats to be differentiated are arrays."""
@@ -86,7 +88,16 @@ class Sample:
         return tuple(as_argument(a) for a in self.arrays(dtype))
 
     def function(self, *args):
-        return self.call(*args, **self.options)
+        return self.through(self.call)(*args, **self.options)
+
+    def through(self, call):
+        """`call`, with what is done before and after it."""
+
+        def whole(*args, **options):
+            out = call(*(self.before(*args) if self.before else args), **options)
+            return self.after(out) if self.after else out
+
+        return whole
 
 
 @dataclass
@@ -103,12 +114,13 @@ class with_:
 SAMPLES: list[Sample] = []
 
 
-def row(op, oracle, *calls, call=None, torch="", smooth=True, differentiable=True):
+def row(op, oracle, *calls, call=None, torch="", smooth=True, differentiable=True,
+        before=None, after=None):  # fmt: skip
     """The samples of one op. `torch` is its name there,
     if it is not the same; None if there is none."""
     flat = [c for group in calls for c in (group if isinstance(group, list) else [group])]
-    before = sum(sample.op == op for sample in SAMPLES)
-    for number, c in enumerate(flat, before):
+    known = sum(sample.op == op for sample in SAMPLES)
+    for number, c in enumerate(flat, known):
         SAMPLES.append(
             Sample(
                 op,
@@ -120,6 +132,8 @@ def row(op, oracle, *calls, call=None, torch="", smooth=True, differentiable=Tru
                 smooth,
                 differentiable,
                 f"{op}-{number}",
+                before,
+                after,
             )
         )
 

@@ -70,7 +70,8 @@ Tensor.__iter__ = iterate
 # ---- Ops that are methods under their own name ---------------------------------------------------
 
 # Ops are methods under their own name; but these take several tensors, or sizes one by one.
-NOT_METHODS = {"cat", "permute", "repeat", "reshape", "stack", "where"}
+NOT_METHODS = {"block_diag", "cat", "cdist", "einsum", "pdist", "permute", "repeat", "reshape",
+               "stack", "tensordot", "where"}  # fmt: skip
 
 for module in (c, choose, f, e, special, aliases, r, o, s, i, l):
     for name in set(module.__all__) - NOT_METHODS:

@@ -2,14 +2,17 @@
 
 import numpy as np
 
-from ...kernels import matmul as kernel
-from ..primitive import ShapeError, composition, primitive
-from .reduce import sum
-from .shape import reshape, transpose, unsqueeze
+from ....kernels import matmul as kernel
+from ...primitive import ShapeError, composition, primitive
+from ..reduce import sum
+from ..shape import reshape, transpose, unsqueeze
 
 __all__ = [
-    "bmm", "dot", "matmul", "mm", "mv", "outer",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "ger", "inner", "matmul", "mm",
+    "mv", "outer", "vdot",
 ]  # fmt: skip
+
+# ---- Matrices ------------------------------------------------------------------------------------
 
 
 @primitive(name="matmul", promotes="common")
@@ -68,6 +71,9 @@ def of_dims(name: str, *ndims: int):
 mm, mv, bmm = of_dims("mm", 2, 2), of_dims("mv", 2, 1), of_dims("bmm", 3, 3)
 
 
+# ---- Vectors -------------------------------------------------------------------------------------
+
+
 @composition
 def dot(x, y):
     """The sum of x_i y_i, of two vectors of one length"""
@@ -75,7 +81,10 @@ def dot(x, y):
         raise ShapeError(
             f"dot takes two vectors of one length; their shapes are {x.shape}, {y.shape}"
         )
-    return sum(x * y)
+    return matmul(x, y)
+
+
+vdot = dot  # they differ for complex numbers, which are not here
 
 
 @composition
@@ -86,10 +95,52 @@ def outer(x, y):
     return unsqueeze(x, 1) * y
 
 
+ger = outer
+
+
+@composition
+def inner(x, y):
+    """The dot products of all vectors along the last dimensions of x and y: [*x, *y]"""
+    if not (x.ndim and y.ndim):
+        return x * y
+    if x.shape[-1] != y.shape[-1]:
+        raise ShapeError(f"inner: the last sizes of {x.shape} and {y.shape} must be equal")
+    product = matrix_product(as_rows(x), transpose(as_rows(y), 0, 1))
+    return reshape(product, (*x.shape[:-1], *y.shape[:-1]))
+
+
+# ---- Products added to something -----------------------------------------------------------------
+
+
+def plus(name: str, product):
+    """The op beta input + alpha product(x, y). With beta = 0 the input is not looked at. Of
+    integers, beta and alpha are made integers, too, as in PyTorch."""
+
+    def added(input, x, y, *, beta=1, alpha=1):
+        out = product(x, y)
+        if out.dtype.kind != "f":
+            beta, alpha = out.dtype.type(beta), out.dtype.type(alpha)
+        out = out if alpha == 1 else out * alpha
+        if np.broadcast_shapes(input.shape, out.shape) != out.shape:
+            raise ShapeError(f"{name}: {input.shape} can't be added to a product {out.shape}")
+        if beta == 0:
+            return out
+        return (input if beta == 1 else input * beta) + out
+
+    return composition(added, name)
+
+
+addmm, addmv, addr = plus("addmm", mm), plus("addmv", mv), plus("addr", outer)
+baddbmm, addbmm = plus("baddbmm", bmm), plus("addbmm", lambda x, y: sum(bmm(x, y), 0))
+
+
+# ---- Layers --------------------------------------------------------------------------------------
+
+
 @primitive(promotes="common")
 def linear(x, weight, bias=None):
     """x weight' + bias: x [..., in], weight [out, in], bias [out]; [..., out]"""
-    if x.shape[-1] != weight.shape[1]:
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"linear: the input has {x.shape[-1]} features (shape {x.shape}), the weight "
             f"{weight.shape} takes {weight.shape[1]}"
