@@ -108,3 +108,25 @@ def test_dropout_drops_weights_and_keeps_the_mean():
 def test_mask_and_causal_together_are_refused():
     with pytest.raises(RuntimeError, match="not both"):
         F.scaled_dot_product_attention(*inputs(), attn_mask=ones(5, 7), is_causal=True)
+
+
+def test_grouped_queries_share_a_head_of_keys():
+    q, k, v = (randn(2, heads, 5, 4, dtype=float64) for heads in (6, 2, 2))
+    found = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    for head in range(6):
+        alone = F.scaled_dot_product_attention(q[:, head], k[:, head // 3], v[:, head // 3])
+        np.testing.assert_allclose(found.array[:, head], alone.array, rtol=1e-12)
+    with pytest.raises(RuntimeError, match=r"divide.*\(2, 6, 5, 4\) and \(2, 4, 5, 4\)"):
+        F.scaled_dot_product_attention(q, *[randn(2, 4, 5, 4)] * 2, enable_gqa=True)
+
+
+def test_shapes_and_masks_that_do_not_fit_are_named():
+    q, k, v = inputs()
+    with pytest.raises(ValueError, match=r"last axis.*query \(5, 4\), key \(7, 3\)"):
+        F.scaled_dot_product_attention(q, k[:, :3], v)
+    with pytest.raises(ValueError, match=r"a value for each key.*key \(7, 4\) and value \(6, 4\)"):
+        F.scaled_dot_product_attention(q, k, v[:6])
+    with pytest.raises(RuntimeError, match=r"\[\.\.\., L, E\].*query \(4,\)"):
+        F.scaled_dot_product_attention(q[0], k, v)
+    with pytest.raises(RuntimeError, match="must be bool, or floats like the query, float64; got"):
+        F.scaled_dot_product_attention(q, k, v, ones(5, 7).long())

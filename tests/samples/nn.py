@@ -97,7 +97,10 @@ row("cross_entropy", None, losses(N(3, 4), UNIT(3, 4)),
 row("scaled_dot_product_attention", None, with_(N(2, 3, 2), N(2, 4, 2), N(2, 4, 3)),
     with_(N(1, 2, 3, 2), N(1, 2, 3, 2), N(1, 2, 3, 2), is_causal=True),
     with_(N(2, 2), N(2, 2), N(2, 2), scale=0.4),
-    with_(N(2, 3), N(3, 3), N(3, 2), BOOLS), with_(N(2, 3), N(3, 3), N(3, 2), N(2, 3)))
+    with_(N(2, 3), N(3, 3), N(3, 2), BOOLS), with_(N(2, 3), N(3, 3), N(3, 2), N(2, 3)),
+    with_(N(2, 3), N(3, 3), N(3, 2), BOOLS & False), with_(N(2, 2, 3), N(3, 3), N(3, 3)),
+    with_(N(4, 2, 2), N(2, 3, 2), N(2, 3, 2), enable_gqa=True),
+    with_(N(1, 2, 2, 3), N(1, 1, 2, 3), N(1, 1, 2, 2), is_causal=True, enable_gqa=True))
 
 # ---- Layers --------------------------------------------------------------------------------------
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.elementwise import clamp, minimum, relu, sqrt, where
-from tinygen.autograd.ops.reduce import norm
 from tinygen.autograd.primitive import ShapeError, composition
 
 from .activation import logsigmoid
 from .classification import check_labels
+from .normalization import pairwise_distance
 from .regression import checked_reduction, reduced
 
 __all__ = [
@@ -175,7 +175,7 @@ def triplet_margin_loss(
         anchor,
         positive,
         negative,
-        distance_function=lambda x, y: norm(x - y + eps, p, -1),
+        distance_function=lambda x, y: pairwise_distance(x, y, p, eps),
         margin=margin,
         swap=swap,
         reduction=reduction,
@@ -201,7 +201,7 @@ def triplet_margin_with_distance_loss(
             "triplet_margin_loss: anchor, positive and negative should have as many axes, got "
             f"shapes {anchor.shape}, {positive.shape} and {negative.shape}"
         )
-    distance = distance_function or (lambda x, y: norm(x - y + 1e-6, 2, -1))
+    distance = distance_function or pairwise_distance
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
