@@ -32,14 +32,19 @@ from .autograd.dtypes import (
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .autograd.ops import special
 from .autograd.ops.aliases import *
+from .autograd.ops.arrange import *
 from .autograd.ops.choose import *
 from .autograd.ops.compare import *
 from .autograd.ops.composed import *
+from .autograd.ops.diagonal import *
 from .autograd.ops.elementwise import *
 from .autograd.ops.index import *
+from .autograd.ops.join import *
 from .autograd.ops.linalg import *
+from .autograd.ops.mask import *
 from .autograd.ops.order import *
 from .autograd.ops.reduce import *
+from .autograd.ops.scatter import *
 from .autograd.ops.shape import *
 from .autograd.ops.special import *
 from .autograd.random import *
@@ -55,5 +60,4 @@ half = float16
 long = int64
 int = int32
 short = int16
-concat = concatenate = cat  # noqa: F405
 inference_mode = no_grad

@@ -10,16 +10,16 @@ from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from .inplace import check_memory, in_place
-from .ops import aliases, choose, special
+from .ops import aliases, arrange, choose, diagonal, mask, scatter, special
 from .ops import compare as c
 from .ops import composed as f
 from .ops import elementwise as e
 from .ops import index as i
+from .ops import join as j
 from .ops import linalg as l
 from .ops import order as o
 from .ops import reduce as r
 from .ops import shape as s
-from .primitive import composition
 from .tensor import Tensor
 
 # ---- Operators -----------------------------------------------------------------------------------
@@ -55,14 +55,14 @@ Tensor.__rlshift__ = lambda x, y: c.bitwise_left_shift(y, x)
 Tensor.__rshift__ = lambda x, y: c.bitwise_right_shift(x, y)
 Tensor.__rrshift__ = lambda x, y: c.bitwise_right_shift(y, x)
 Tensor.__invert__ = lambda x: c.bitwise_not(x)
-Tensor.__getitem__ = lambda x, index: i.getitem(x, i.plain(index))
+Tensor.__getitem__ = i.get_item
 
 
 def iterate(x: Tensor):
     """The slices along the first dimension."""
     if not x.ndim:
         raise TypeError("a 0-d tensor can't be iterated over")
-    return iter(s.unbind(x))
+    return iter(j.unbind(x))
 
 
 Tensor.__iter__ = iterate
@@ -70,10 +70,15 @@ Tensor.__iter__ = iterate
 # ---- Ops that are methods under their own name ---------------------------------------------------
 
 # Ops are methods under their own name; but these take several tensors, or sizes one by one.
-NOT_METHODS = {"block_diag", "cat", "cdist", "einsum", "pdist", "permute", "repeat", "reshape",
-               "stack", "tensordot", "where"}  # fmt: skip
+NOT_METHODS = {
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors",
+    "cartesian_prod", "cat", "column_stack", "combinations", "concat", "concatenate", "dstack",
+    "hstack", "meshgrid", "permute", "reshape", "row_stack", "stack", "unravel_index", "vstack",
+    "where",
+}  # fmt: skip
 
-for module in (c, choose, f, e, special, aliases, r, o, s, i, l):
+MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter)
+for module in MODULES:
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)
         setattr(Tensor, name, lambda x, *args, op=op, **options: op(x, *args, **options))
@@ -81,44 +86,17 @@ for module in (c, choose, f, e, special, aliases, r, o, s, i, l):
 Tensor.backward = lambda x, gradient=None, retain_graph=None, create_graph=False, inputs=None: (
     engine.backward(x, gradient, retain_graph, create_graph, inputs)
 )
-Tensor.reshape = lambda x, *shape: s.reshape(x, s.sizes(shape))
-Tensor.expand = Tensor.broadcast_to = lambda x, *shape: s.expand(x, s.sizes(shape))
-Tensor.permute = lambda x, *dims: s.permute(x, s.sizes(dims))
-Tensor.repeat = s.repeat
+
+for op, name in {s.reshape: "shape", s.view: "size", s.expand: "size", s.permute: "dims",
+                 j.repeat: "repeats", j.tile: "dims", arrange.flip: "dims"}.items():  # fmt: skip
+    setattr(Tensor, op.__name__, s.one_by_one(op, name))
+Tensor.broadcast_to, Tensor.expand_as = Tensor.expand, s.expand_as
+Tensor.view_as, Tensor.reshape_as = s.view_as, s.reshape_as
+Tensor.unfold = lambda x, dimension, size, step: s.windows(x, dimension, size, step)
 Tensor.where = lambda x, condition, other: choose.where(condition, x, other)
-Tensor.view_as = Tensor.reshape_as = lambda x, other: s.reshape(x, other.shape)
-Tensor.expand_as = lambda x, other: s.expand(x, other.shape)
-Tensor.swapaxes = Tensor.transpose
-Tensor.mT = property(lambda x: s.transpose(x, -1, -2))
+Tensor.mT = Tensor.mH = property(s.adjoint)
 Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))
-
-
-@composition
-def view(x: Tensor, *shape) -> Tensor:
-    """x with another shape, sharing its memory: an error where that is impossible"""
-    if len(shape) == 1 and isinstance(shape[0], np.dtype | type):
-        raise TypeError("view(dtype) is not there; .to(dtype) converts the values")
-    out = s.reshape(x, s.sizes(shape))
-    if out._view is None and x.array.size:
-        raise RuntimeError(
-            f"no view of shape {out.shape} is possible of a tensor of shape {x.shape} that is not "
-            "contiguous; use .reshape(), which copies"
-        )
-    return out
-
-
-Tensor.view = view
-
-
-@composition
-def t(x: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector as it is"""
-    if x.ndim > 2:
-        raise RuntimeError(f"t() takes at most 2 dimensions, not shape {x.shape}; use .mT")
-    return x.T
-
-
-Tensor.t = t
+Tensor.H = property(s.t)
 
 # ---- Types and devices ---------------------------------------------------------------------------
 
@@ -161,11 +139,24 @@ def contiguous(x: Tensor) -> Tensor:
 Tensor.contiguous = contiguous
 Tensor.is_contiguous = lambda x: bool(x.array.flags.c_contiguous)
 Tensor.is_floating_point = lambda x: x.dtype.kind == "f"
-Tensor.size = lambda x, dim=None: x.shape if dim is None else x.shape[dim]
-Tensor.dim = lambda x: x.ndim
+Tensor.dim = Tensor.ndimension = lambda x: x.ndim
 Tensor.numel = Tensor.nelement = lambda x: x.array.size
 Tensor.element_size = lambda x: x.array.itemsize
-Tensor.stride = lambda x: tuple(n // x.array.itemsize for n in x.array.strides)
+
+
+def at_dim(numbers, dim, op: str):
+    """All of the numbers, or the one of a dimension."""
+    if dim is None:
+        return numbers
+    if not numbers:
+        raise IndexError(f"{op}: a 0-d tensor has no dimension {dim}")
+    return numbers[s.checked_dim(dim, len(numbers), op)]
+
+
+Tensor.size = lambda x, dim=None: at_dim(x.shape, dim, "size")
+Tensor.stride = lambda x, dim=None: at_dim(
+    tuple(n // x.array.itemsize for n in x.array.strides), dim, "stride"
+)
 
 for name in ("zeros", "ones", "empty"):
     make = getattr(creation, name)
@@ -184,11 +175,12 @@ IN_PLACE = """
     asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or
     bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip copysign cos cosh deg2rad
     digamma div divide eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmod
-    frac ge greater greater_equal gt heaviside hypot le lerp less less_equal lgamma log log10 log1p
-    log2 logical_and logical_not logical_or logical_xor logit lt masked_fill mul multiply nan_to_num
-    ne neg negative not_equal polygamma pow rad2deg reciprocal relu remainder round rsqrt scatter
-    scatter_add sgn sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu
-    true_divide trunc xlogy
+    frac ge greater greater_equal gt heaviside hypot index_add index_copy index_fill index_put
+    index_reduce le lerp less less_equal lgamma log log10 log1p log2 logical_and logical_not
+    logical_or logical_xor logit lt masked_fill masked_scatter mul multiply nan_to_num ne neg
+    negative not_equal polygamma pow put rad2deg reciprocal relu remainder round rsqrt scatter
+    scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril
+    triu true_divide trunc xlogy
 """
 
 for name in IN_PLACE.split():
@@ -201,23 +193,24 @@ for operator, op in {"iadd": e.add, "isub": e.sub, "imul": e.mul, "itruediv": e.
     setattr(Tensor, f"__{operator}__", in_place(op, f"{op.name}_"))
 
 
-def put(x: Tensor, values) -> Tensor:
+def replaced(x: Tensor, values) -> Tensor:
     """`values` in place of all of x: like x in shape and dtype, without a gradient for x"""
     values = values.to(x.dtype) if isinstance(values, Tensor) else np.asarray(values, x.dtype)
     return choose.where(np.True_, values, x)
 
 
 for name, op in {
-    "copy": lambda x, src, non_blocking=False: put(x, src),
-    "fill": put,
-    "zero": lambda x: put(x, 0),
-    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: put(
+    "copy": lambda x, src, non_blocking=False: replaced(x, src),
+    "fill": replaced,
+    "zero": lambda x: replaced(x, 0),
+    "fill_diagonal": diagonal.fill_diagonal,
+    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: replaced(
         x, random.randn_like(x, generator=generator) * std + mean
     ),
-    "uniform": lambda x, a=0.0, b=1.0, *, generator=None: put(
+    "uniform": lambda x, a=0.0, b=1.0, *, generator=None: replaced(
         x, random.rand_like(x, generator=generator) * (b - a) + a
     ),
-    "bernoulli": lambda x, p=0.5, *, generator=None: put(
+    "bernoulli": lambda x, p=0.5, *, generator=None: replaced(
         x, random.rand_like(x, generator=generator) < p
     ),
 }.items():
@@ -229,12 +222,15 @@ set_recorded = in_place(lambda x, index, value: i.setitem(x, value, index), "x[.
 def set_item(x: Tensor, index, value) -> None:
     """x[index] = value"""
     index = i.plain(index)
+    if i.is_mixed(index):
+        basic, index = i.in_two_steps(index)
+        x = i.getitem(x, basic)
     value = value if isinstance(value, Tensor | float | int) else Tensor(as_array(value))
     if x.requires_grad or (isinstance(value, Tensor) and value.requires_grad):
         set_recorded(x, index, value)
     else:  # nothing to record: write the elements, and only them
         check_memory(x, "x[...] = value", value)
-        x.array[index] = value.array if isinstance(value, Tensor) else value
+        i.put_values(x.array, index, value.array if isinstance(value, Tensor) else value)
         x.storage.note_write("x[...] = value")
 
 

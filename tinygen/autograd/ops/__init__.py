@@ -2,19 +2,24 @@
 
 from . import (
     aliases,
+    arrange,
     choose,
     compare,
     composed,
+    diagonal,
     elementwise,
     index,
+    join,
     linalg,
+    mask,
     order,
     reduce,
+    scatter,
     shape,
     special,
-)
+)  # fmt: skip
 
 __all__ = [
-    "aliases", "choose", "compare", "composed", "elementwise", "index", "linalg", "order", "reduce",
-    "shape", "special",
+    "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise", "index",
+    "join", "linalg", "mask", "order", "reduce", "scatter", "shape", "special",
 ]  # fmt: skip

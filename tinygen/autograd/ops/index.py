@@ -1,51 +1,101 @@
 """Indexing: reading and writing some of the elements.
 
-An index may be anything that NumPy takes: ints, slices, None, ..., lists, arrays and tensors of
-ints or bools. Where an element is read several times its gradient is summed.
+An index may be anything that NumPy takes: ints, slices (also backwards, which PyTorch refuses),
+None, ..., lists, arrays and tensors of ints or bools. Where an element is read several times its
+gradient is summed. scatter.py and mask.py have the other ways to choose elements.
 """
 
 import math
+import warnings
+from operator import index as as_int
+from typing import Any
 
 import numpy as np
 
 from ...kernels import embedding as embedding_kernel
-from ..primitive import composition, primitive
+from ..primitive import ShapeError, composition, primitive
 from ..tensor import Tensor
 from .elementwise import where
+from .shape import checked_dim, flatten, reshape
 
 __all__ = [
-    "gather", "index_select", "masked_fill", "masked_select", "nonzero", "scatter",
-    "scatter_add", "take_along_dim",
+    "gather", "index_add", "index_copy", "index_fill", "index_put", "index_select", "put",
+    "select", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
 
-def plain(index):
+def plain(index) -> Any:
     """An index without tensors in it, as NumPy wants it. Arrays are copied: the gradient will read
     them, and who has written something else into them by then must not get another gradient."""
     if isinstance(index, tuple):
         return tuple(plain(i) for i in index)
     if isinstance(index, Tensor | np.ndarray):
-        return np.array(getattr(index, "array", index))
-    if isinstance(index, list):
+        return index_array(np.array(getattr(index, "array", index)))
+    if isinstance(index, list | range):
         array = np.asarray([plain(i) for i in index])
         return array if array.size else array.astype(int)  # that of [] is float
+    if isinstance(index, slice):
+        ends = (index.start, index.stop, index.step)
+        return slice(*[as_int(n) if isinstance(n, Tensor) else n for n in ends])
     return index
+
+
+def index_array(array: np.ndarray):
+    """A 0-d array of ints is an int; uint8 is a mask, as in PyTorch."""
+    if array.dtype == np.uint8:
+        warnings.warn(
+            "an index of uint8 is taken as a mask, as in PyTorch, where this is deprecated: use "
+            ".bool() for a mask, .long() for indices", stacklevel=4)  # fmt: skip
+        return array.astype(bool)
+    return int(array) if not array.ndim and array.dtype.kind in "iu" else array
+
+
+def is_int(i) -> bool:
+    return isinstance(i, int | np.integer) and not isinstance(i, bool)
 
 
 def is_basic(index) -> bool:
     """Whether the index is of ints, slices, None and ... only: it reads no element twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        i is None or i is Ellipsis or isinstance(i, slice)
-        or (isinstance(i, int | np.integer) and not isinstance(i, bool | np.bool_))
-        for i in parts
-    )  # fmt: skip
+    return all(i is None or i is Ellipsis or isinstance(i, slice) or is_int(i) for i in parts)
+
+
+def is_mixed(index) -> bool:
+    """Whether ints stand beside arrays."""
+    return isinstance(index, tuple) and any(map(is_int, index)) and not is_basic(index)
+
+
+def in_two_steps(index: tuple) -> tuple[tuple, tuple]:
+    """An index by ints, slices, None and ..., and one by arrays into what that gives: so an int
+    takes its dimension away and no more, as in PyTorch. (To NumPy an int beside arrays is one of
+    them, so that the result of x[0, :, [1, 2]] has its dimensions in another order.)"""
+    basic, arrays = [], []
+    for i in index:
+        if isinstance(i, np.ndarray | bool):
+            basic += [slice(None)] * (np.ndim(i) if np.asarray(i).dtype == bool else 1)
+            arrays.append(i)
+        else:
+            basic.append(i)
+            arrays += [] if is_int(i) else [i if i is Ellipsis else slice(None)]
+    return tuple(basic), tuple(arrays)
+
+
+def get_item(x, index) -> Tensor:
+    """x[index]"""
+    index = plain(index)
+    if is_mixed(index):
+        basic, index = in_two_steps(index)
+        x = getitem(x, basic)
+    return getitem(x, index)
 
 
 @primitive(is_view=True)
 def getitem(x, index):
     """x[index]"""
-    found = x[index]
+    try:
+        found = x[index]
+    except IndexError as error:
+        raise in_our_words(error) from None
     if isinstance(found, np.ndarray):
         return found
     # One element: NumPy gives a number, but with ... in the index it gives a view.
@@ -53,6 +103,11 @@ def getitem(x, index):
 
 
 getitem.vjp(x=lambda g, x_shape, index: put_zeros(g, x_shape, index))
+
+
+def in_our_words(error: IndexError) -> IndexError:
+    text = str(error).replace("out of bounds", "out of range").replace("axis", "dim")
+    return IndexError(text.replace("dimension is", "size of that dim is"))
 
 
 @primitive
@@ -73,8 +128,21 @@ put_zeros.vjp(x=lambda g, index: getitem(g, index))
 def setitem(x, value, index):
     """x with `value` at `index` instead; of several values for one element, the last one stays"""
     out = np.array(x)
-    out[index] = value
+    put_values(out, index, value)
     return out
+
+
+def put_values(array: np.ndarray, index, value) -> None:
+    """array[index] = value; errors in our words"""
+    try:
+        array[index] = value
+    except IndexError as error:
+        raise in_our_words(error) from None
+    except ValueError as error:
+        target = array[index].shape
+        raise ShapeError(f"x[...] = value: a value of shape {np.shape(value)} can't be broadcast "
+                         f"to the shape {target} of the part of x ({array.shape}) that it is to "
+                         "replace") from error  # fmt: skip
 
 
 def gradient_of_value(g, x_shape, value_shape, value_dtype, index):
@@ -97,51 +165,6 @@ def last_written(chosen, x_shape, index):
 setitem.vjp(x=lambda g, index: setitem(g, 0.0, index), value=gradient_of_value)
 
 
-# ---- Along one dimension -------------------------------------------------------------------------
-
-
-def along(index, dim):
-    """The NumPy index whose element [i, j, ...] is x[i, ..., index[i, j, ...] at dim, ...]."""
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[dim] = index
-    return tuple(grid)
-
-
-def checked_index(index, size: int, op: str) -> np.ndarray:
-    """An index array counted from the front; an error if it points outside."""
-    index = index.array if isinstance(index, Tensor) else np.asarray(index)
-    if index.dtype.kind not in "iu":
-        raise IndexError(f"{op}: the index must hold integers; it is {index.dtype}")
-    if index.size and (index.min() < -size or index.max() >= size):
-        wrong = index[(index < -size) | (index >= size)][0]
-        raise IndexError(f"{op}: index {wrong} is out of range for a dimension of size {size}")
-    return index % size if index.size else index
-
-
-@composition
-def gather(x, dim, index):
-    """out[i, j, ...] = x[i, ..., index[i, j, ...] at dim, ...]; index is no larger elsewhere"""
-    return getitem(x, along(checked_index(index, x.shape[dim], "gather"), dim))
-
-
-@composition
-def take_along_dim(x, indices, dim=None):
-    """gather, where index and x are broadcast against one another outside of dim"""
-    if dim is None:
-        return gather(x.reshape((-1,)), 0, indices.reshape((-1,)))
-    dim = dim % x.ndim
-    common = np.broadcast_shapes(*[(*s[:dim], 1, *s[dim + 1 :]) for s in (x.shape, indices.shape)])
-    with_dim = lambda t: t.expand((*common[:dim], t.shape[dim], *common[dim + 1 :]))
-    return gather(with_dim(x), dim, with_dim(indices))
-
-
-@composition
-def index_select(x, dim, index):
-    """The slices of x along `dim` whose numbers are in the 1-D index"""
-    index = checked_index(index, x.shape[dim], "index_select")
-    return getitem(x, (slice(None),) * (dim % x.ndim) + (index,))
-
-
 @primitive
 def index_put_sum(x, value, index):
     """x, with `value` added at `index`, as often as an element occurs there"""
@@ -155,63 +178,193 @@ index_put_sum.vjp(
 )
 
 
-def cut_to(index, src):
-    """The part of src, a tensor or a number, that the index is for: it may be larger"""
-    if isinstance(src, Tensor) and src.shape != index.shape:
-        return getitem(src, tuple(slice(n) for n in index.shape))
-    return src
-
-
 @composition
-def scatter_add(x, dim, index, src):
-    """x, to which src[i, j, ...] is added at [i, ..., index[i, j, ...] at dim, ...]"""
-    index = checked_index(index, x.shape[dim], "scatter_add")
-    return index_put_sum(x, cut_to(index, src), along(index, dim))
+def index_put(x, indices, values, accumulate=False):
+    """x with `values` at x[indices], a tuple of tensors (None: all); `accumulate` adds them"""
+    index = tuple(slice(None) if i is None else plain(i) for i in indices)
+    same_dtype(x, values, "index_put")
+    return index_put_sum(x, values, index) if accumulate else setitem(x, values, index)
 
 
-@composition
-def scatter(x, dim, index, src):
-    """x, in which src[i, j, ...] (or a number) is put at [i, ..., index[i, j, ...] at dim, ...]"""
-    index = checked_index(index, x.shape[dim], "scatter")
-    return setitem(x, cut_to(index, src), along(index, dim))
+def same_dtype(x, src, op: str) -> None:
+    """Refuse to write, say, floats among integers, which would round them."""
+    if isinstance(src, Tensor) and src.dtype != x.dtype:
+        raise RuntimeError(f"{op}: values of {src.dtype} can't go into a tensor of {x.dtype}; "
+                           "convert them with .to(x.dtype)")  # fmt: skip
 
 
-# ---- Masks ---------------------------------------------------------------------------------------
-
-
-@composition
-def masked_fill(x, mask, value):
-    """x with `value` where the bool mask, broadcast to x, is True"""
-    if getattr(mask, "dtype", None) != np.bool_:
-        raise RuntimeError(
-            f"masked_fill: the mask must be bool; it is {getattr(mask, 'dtype', mask)}"
-        )
-    return where(mask, value if isinstance(value, Tensor) else cast_number(value, x), x)
-
-
-def cast_number(value, like):
+def number_like(x, value):
     """A number in the type of a tensor: filling an int tensor must not make it float."""
-    return np.asarray(value, like.dtype) if like.dtype.kind != "f" else value
+    if x.dtype.kind == "f":
+        return value
+    try:
+        return np.asarray(value).astype(x.dtype) if np.isfinite(value) else int(value)
+    except (OverflowError, ValueError):
+        raise RuntimeError(f"{value} has no place in a tensor of {x.dtype}; convert it with "
+                           ".float() first") from None  # fmt: skip
+
+
+# ---- Along one dimension -------------------------------------------------------------------------
+
+
+def checked_index(index, size: int, op: str, dim=0, negative: bool = False) -> np.ndarray:
+    """An index array; an error if it points outside. If `negative` ones are allowed, they count
+    from the end, and are replaced."""
+    index = index.array if isinstance(index, Tensor) else np.asarray(index)
+    if index.dtype.kind not in "iu":
+        raise IndexError(f"{op}: the index must hold integers; it is {index.dtype}")
+    lowest = -size if negative else 0
+    if index.size and (index.min() < lowest or index.max() >= size):
+        wrong = index[(index < lowest) | (index >= size)][0]
+        raise IndexError(f"{op}: index {wrong} is out of range for dim {dim} with size {size}")
+    return index % size if index.size and negative else np.array(index)
+
+
+def along(index, dim):
+    """The NumPy index whose element [i, j, ...] is x[i, ..., index[i, j, ...] at dim, ...]."""
+    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[dim] = index
+    return tuple(grid)
+
+
+def sized(x, dim: int, op: str) -> tuple:
+    """x with at least one dimension, and `dim` counted from the front"""
+    return (x if x.ndim else reshape(x, (1,))), checked_dim(dim, x.ndim, op)
+
+
+def check_index_fits(x, index, dim: int, op: str) -> None:
+    """A gather or scatter index has x's dimensions, and is no larger outside of dim."""
+    outside = [n <= m or d == dim for d, (n, m) in enumerate(zip(index.shape, x.shape))]
+    if index.size and (index.ndim != x.ndim or not all(outside)):
+        raise ShapeError(f"{op}: an index of shape {index.shape} for a tensor of shape {x.shape}: "
+                         "it must have as many dimensions, and be no larger in any of them but "
+                         f"dim {dim}")  # fmt: skip
 
 
 @composition
-def masked_select(x, mask):
-    """The elements of x where the mask is True, in a 1-D tensor"""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
-    return getitem(x.expand(shape), plain(mask.expand(shape)))
-
-
-@primitive
-def nonzero_rows(x):
-    """The indices of the elements that are not 0, one a row"""
-    return np.argwhere(x)
+def gather(x, dim, index, *, sparse_grad=False):
+    """out[i, j, ...] = x[i, ..., index[i, j, ...] at dim, ...]; index is no larger elsewhere"""
+    line, dim = sized(x, dim, "gather")
+    found = np.atleast_1d(checked_index(index, line.shape[dim], "gather", dim))
+    check_index_fits(line, found, dim, "gather")
+    if not found.size:
+        return getitem(flatten(x), found)
+    out = getitem(line, along(found, dim))
+    return out if index.ndim else reshape(out, ())
 
 
 @composition
-def nonzero(x, as_tuple=False):
-    """The indices of the elements that are not 0: [count, ndim], or a tuple of 1-D tensors"""
-    rows = nonzero_rows(x)
-    return tuple(rows[:, i] for i in range(x.ndim)) if as_tuple else rows
+def take_along_dim(x, indices, dim=None):
+    """gather, where index and x are broadcast against one another outside of dim"""
+    if dim is None:
+        x, indices, dim = flatten(x), flatten(indices), 0
+    dim = checked_dim(dim, x.ndim, "take_along_dim")
+    if x.ndim != indices.ndim:
+        raise ShapeError(f"take_along_dim: indices of shape {indices.shape} must have as many "
+                         f"dimensions as the tensor, {x.shape}")  # fmt: skip
+    shapes = [(*s[:dim], 1, *s[dim + 1 :]) for s in (x.shape, indices.shape)]
+    common = np.broadcast_shapes(*shapes)
+    with_dim = lambda t: t.expand((*common[:dim], t.shape[dim], *common[dim + 1 :]))
+    index = checked_index(indices, x.shape[dim], "take_along_dim", dim, negative=True)
+    return gather(with_dim(x), dim, with_dim(Tensor(index)))
+
+
+@composition
+def select(x, dim, index):
+    """The slice number `index` along `dim`, as a view"""
+    if not x.ndim:
+        raise IndexError("select: a 0-d tensor has no dimension to select from")
+    dim, index = checked_dim(dim, x.ndim, "select"), as_int(index)
+    if not -x.shape[dim] <= index < x.shape[dim]:
+        raise IndexError(
+            f"select: index {index} is out of range for dim {dim} with size {x.shape[dim]}"
+        )
+    return getitem(x, (slice(None),) * dim + (index,))
+
+
+def slices_at(x, dim: int, index, op: str, negative: bool = False) -> tuple:
+    """The NumPy index of the slices along dim whose numbers are in a 1-D (or 0-d) index."""
+    found = np.atleast_1d(checked_index(index, x.shape[dim], op, dim, negative))
+    if found.ndim > 1:
+        raise ShapeError(f"{op}: the index must be 1-D; its shape is {found.shape}")
+    return (slice(None),) * dim + (found,)
+
+
+@composition
+def index_select(x, dim, index):
+    """The slices of x along `dim` whose numbers are in the 1-D index"""
+    line, dim = sized(x, dim, "index_select")
+    out = getitem(line, slices_at(line, dim, index, "index_select"))
+    return out if x.ndim else reshape(out, ())
+
+
+def write_slices(x, dim, index, source, op: str, write):
+    """write(x, source, where), where x[where] are the slices along dim with numbers in index."""
+    line, dim = sized(x, dim, op)
+    where_ = slices_at(line, dim, index, op, negative=op == "index_fill")
+    if isinstance(source, Tensor) and op != "index_fill":
+        same_dtype(x, source, op)
+        source = sized(source, 0, op)[0]
+        expected = (*line.shape[:dim], where_[-1].size, *line.shape[dim + 1 :])
+        if source.shape != expected:
+            raise ShapeError(f"{op}: the source must have the shape {expected} of the slices of "
+                             f"{x.shape} at the index; it has {source.shape}")  # fmt: skip
+    out = write(line, source, where_)
+    return out if x.ndim else reshape(out, ())
+
+
+@composition
+def index_add(x, dim, index, source, *, alpha=1):
+    """x, to which alpha source[i] is added at slice index[i] along `dim`"""
+    source = source if alpha == 1 else source * alpha
+    return write_slices(x, dim, index, source, "index_add", index_put_sum)
+
+
+@composition
+def index_copy(x, dim, index, source):
+    """x, in which slice index[i] along `dim` is source[i]"""
+    return write_slices(x, dim, index, source, "index_copy", setitem)
+
+
+@composition
+def index_fill(x, dim, index, value):
+    """x with a number (or 0-d tensor) in all slices along `dim` whose numbers are in index"""
+    if isinstance(value, Tensor) and value.ndim:
+        raise ShapeError(f"index_fill: the value must be a number or a 0-d tensor; its shape is "
+                         f"{value.shape}")  # fmt: skip
+    return write_slices(x, dim, index, value, "index_fill", setitem)
+
+
+# ---- Of the flattened tensor ---------------------------------------------------------------------
+
+
+@composition
+def take(x, index):
+    """The elements of the flattened x at an index of any shape, which is the result's"""
+    found = checked_index(index, x.array.size, "take", negative=True)
+    return getitem(flatten(x), found) if found.ndim else getitem(flatten(x), (int(found),)).clone()
+
+
+@composition
+def put(x, index, source, accumulate=False):
+    """x, in which element index[i] of the flattened x is source[i]; `accumulate` adds instead"""
+    found = checked_index(index, x.array.size, "put", negative=True).reshape(-1)
+    same_dtype(x, source, "put")
+    if source.array.size != found.size:
+        raise ShapeError(f"put: {found.size} indices (shape {index.shape}) for "
+                         f"{source.array.size} values (shape {source.shape})")  # fmt: skip
+    write = index_put_sum if accumulate else setitem
+    return reshape(write(flatten(x), flatten(source), (found,)), x.shape)
+
+
+@composition
+def unravel_index(indices, shape):
+    """Indices into a flattened tensor as a tuple of indices, one for each dimension of `shape`"""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if min(shape, default=0) < 0:
+        raise ShapeError(f"unravel_index: sizes can't be negative; got {shape}")
+    found = checked_index(indices, math.prod(shape), "unravel_index")
+    return tuple(Tensor(np.asarray(i)) for i in np.unravel_index(found, shape))
 
 
 # ---- Embeddings ----------------------------------------------------------------------------------

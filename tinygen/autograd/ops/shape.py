@@ -1,24 +1,61 @@
 """Shapes: the same elements, arranged differently. Views where NumPy can give one, else copies."""
 
 import math
+from operator import index as as_int
 
 import numpy as np
 
-from ..parts import Several
 from ..primitive import ShapeError, composition, primitive
 
 __all__ = [
-    "cat", "chunk", "flatten", "flip", "movedim", "narrow", "permute", "repeat", "reshape",
-    "roll", "split", "squeeze", "stack", "transpose", "tril", "triu", "unbind", "unflatten",
-    "unsqueeze",
+    "adjoint", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "flatten",
+    "moveaxis", "movedim", "narrow", "permute", "ravel", "reshape", "squeeze",
+    "swapaxes", "swapdims", "t", "transpose", "unflatten", "unsqueeze",
 ]  # fmt: skip
 
 
 def sizes(shape) -> tuple[int, ...]:
     """`view(2, 3)` and `view((2, 3))` mean the same."""
-    if len(shape) == 1 and not isinstance(shape[0], int | np.integer):
+    if len(shape) == 1 and isinstance(shape[0], tuple | list | np.ndarray):
         shape = shape[0]
-    return tuple(int(n) for n in shape)
+    try:
+        return tuple(as_int(n) for n in shape)
+    except TypeError:
+        raise TypeError(
+            f"sizes and dims are ints, one by one or in a tuple; got {shape} (view(dtype) is not "
+            "there: .to(dtype) converts the values)"
+        ) from None
+
+
+def one_by_one(op, name: str):
+    """The method that takes sizes or dims one by one, as one tuple, or as the keyword `name`."""
+
+    def method(x, *given, **named):
+        return op(x, sizes((named.pop(name),) if name in named else given), **named)
+
+    method.__name__, method.__doc__ = op.__name__, op.__doc__
+    return method
+
+
+def checked_dim(dim: int, ndim: int, op: str) -> int:
+    """`dim` counted from the front; an error if there is no such dimension. A 0-d tensor is taken
+    to have one, as in PyTorch."""
+    count = max(ndim, 1)
+    if not -count <= dim < count:
+        raise IndexError(
+            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; it must be in "
+            f"[{-count}, {count - 1}]"
+        )
+    return dim % count
+
+
+def checked_dims(dims, ndim: int, op: str) -> tuple[int, ...]:
+    """One dim or several, each there and none of them twice, counted from the front."""
+    dims = dims if isinstance(dims, tuple | list) else (dims,)
+    found = tuple(checked_dim(d, ndim, op) for d in dims)
+    if len(set(found)) < len(found):
+        raise ShapeError(f"{op}: a dimension occurs twice in dims {tuple(dims)}")
+    return found
 
 
 view_op = primitive(is_view=True)
@@ -36,35 +73,26 @@ def reshape(x, shape):
 reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@view_op
-def expand(x, shape):
-    """x repeated, without copying, along dimensions of size 1 and new leading ones; -1: as it is"""
-    lead = len(shape) - x.ndim
-    shape = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
-    return np.broadcast_to(x, shape)
+@composition
+def view(x, size):
+    """x with another shape, sharing its memory: an error where that is impossible"""
+    out = reshape(x, sizes((size,)))
+    if out._view is None and x.array.size:
+        raise RuntimeError(
+            f"no view of shape {out.shape} is possible of a tensor of shape {x.shape} that is not "
+            "contiguous; use .reshape(), which copies"
+        )
+    return out
 
 
-expand.vjp(
-    x=lambda g: g
-)  # undoing the broadcast, which every cotangent gets, is the whole gradient
+def view_as(x, other):
+    """x as a view with the shape of `other`"""
+    return view(x, other.shape)
 
 
-@view_op
-def permute(x, dims):
-    """Dimension i of the result is dimension dims[i] of x"""
-    return np.transpose(x, dims)
-
-
-permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % len(dims) for d in dims]))))
-
-
-@view_op
-def transpose(x, dim0, dim1):
-    """x with two dimensions exchanged"""
-    return np.swapaxes(x, dim0, dim1)
-
-
-transpose.vjp(x=lambda g, dim0, dim1: transpose(g, dim0, dim1))
+def reshape_as(x, other):
+    """x with the shape of `other`"""
+    return reshape(x, other.shape)
 
 
 @composition
@@ -79,58 +107,184 @@ def unsqueeze(x, dim):
 @composition
 def squeeze(x, dim=None):
     """x without its dimensions of size 1, or without those of `dim` that have size 1"""
-    dims = range(x.ndim) if dim is None else dim if isinstance(dim, list | tuple) else (dim,)
-    gone = {checked_dim(d, x.ndim, "squeeze") for d in dims}
+    gone = range(x.ndim) if dim is None else checked_dims(dim, x.ndim, "squeeze")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in gone))
-
-
-def checked_dim(dim: int, ndim: int, op: str) -> int:
-    """`dim` counted from the front; an error if there is no such dimension."""
-    if not -max(ndim, 1) <= dim < max(ndim, 1):
-        raise IndexError(f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions")
-    return dim % max(ndim, 1)
 
 
 @composition
 def flatten(x, start_dim=0, end_dim=-1):
     """x with the dimensions from start_dim to end_dim made one"""
-    if not x.ndim:
-        return reshape(x, (1,))
     start, end = (checked_dim(d, x.ndim, "flatten") for d in (start_dim, end_dim))
     if start > end:
         raise ShapeError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
 
+def ravel(x):
+    """x in one dimension"""
+    return flatten(x)
+
+
 @composition
 def unflatten(x, dim, sizes):
-    """The opposite of flatten: dimension `dim` becomes several, of these sizes"""
-    dim = checked_dim(dim, x.ndim, "unflatten")
+    """The opposite of flatten: dimension `dim` becomes several, of these sizes (one may be -1)"""
+    dim, sizes = checked_dim(dim, x.ndim, "unflatten"), tuple(sizes)
+    known = math.prod(n for n in sizes if n != -1)
+    fits = known == x.shape[dim] if -1 not in sizes else known and x.shape[dim] % known == 0
+    if not sizes or not fits or sizes.count(-1) > 1:
+        raise ShapeError(f"unflatten: sizes {sizes} do not multiply to {x.shape[dim]}, the size of "
+                         f"dim {dim} of a tensor of shape {x.shape}")  # fmt: skip
+    sizes = tuple(x.shape[dim] // known if n == -1 else n for n in sizes)
     return reshape(x, (*x.shape[:dim], *sizes, *x.shape[dim + 1 :]))
+
+
+# ---- Broadcasting --------------------------------------------------------------------------------
+
+
+@view_op
+def expand(x, shape):
+    """x repeated, without copying, along dimensions of size 1 and new leading ones; -1: as it is"""
+    lead = len(shape) - x.ndim
+    full = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
+    if lead < 0 or any(n < 0 for n in full) or any(
+        n not in (1, m) for n, m in zip(x.shape, full[lead:])):  # fmt: skip
+        raise ShapeError(
+            f"expand: a tensor of shape {x.shape} can't be expanded to {tuple(shape)}: only "
+            "dimensions of size 1 are repeated, and new ones come first"
+        )
+    return np.broadcast_to(x, full)
+
+
+# Undoing the broadcast, which every cotangent gets, is the whole gradient.
+expand.vjp(x=lambda g: g)
+
+
+@composition
+def broadcast_to(x, size):
+    """x repeated, without copying, to this shape"""
+    return expand(x, sizes((size,)))
+
+
+def expand_as(x, other):
+    """x repeated, without copying, to the shape of `other`"""
+    return expand(x, other.shape)
+
+
+def broadcast_shapes(*shapes) -> tuple[int, ...]:
+    """The shape that tensors of these shapes (or 1-D sizes) have once broadcast to one another"""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        listed = ", ".join(map(str, shapes))
+        raise ShapeError(f"broadcast_shapes: {listed} can't be broadcast to one another: aligned "
+                         "at the right, sizes must be equal or 1") from error  # fmt: skip
+
+
+@composition
+def broadcast_tensors(*tensors):
+    """The tensors, each expanded to the one shape that all can be broadcast to"""
+    tensors = one_list(tensors)
+    shape = broadcast_shapes(*[x.shape for x in tensors])
+    return tuple(expand(x, shape) for x in tensors)
+
+
+def one_list(tensors) -> tuple:
+    """`f(a, b)` and `f([a, b])` mean the same."""
+    single = len(tensors) == 1 and isinstance(tensors[0], tuple | list)
+    return tuple(tensors[0]) if single else tensors
+
+
+# ---- Dimensions in another order -----------------------------------------------------------------
+
+
+@view_op
+def permute(x, dims):
+    """Dimension i of the result is dimension dims[i] of x"""
+    try:
+        return np.transpose(x, dims)
+    except ValueError:  # np.exceptions.AxisError is one, too
+        if len(dims) == x.ndim:
+            checked_dims(dims, x.ndim, "permute")
+        raise ShapeError(f"permute: dims {tuple(dims)} must name each of the {x.ndim} dimensions "
+                         f"of a tensor of shape {x.shape} once") from None  # fmt: skip
+
+
+permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % len(dims) for d in dims]))))
+
+
+@view_op
+def transpose(x, dim0, dim1):
+    """x with two dimensions exchanged"""
+    try:
+        return np.swapaxes(x, dim0, dim1)
+    except np.exceptions.AxisError:
+        for dim in (dim0, dim1):
+            checked_dim(dim, x.ndim, "transpose")
+        return x[...]  # 0-d
+
+
+transpose.vjp(x=lambda g, dim0, dim1: transpose(g, dim0, dim1))
+swapaxes = swapdims = transpose
+
+
+@composition
+def t(x):
+    """The transpose of a matrix; a vector as it is"""
+    if x.ndim > 2:
+        raise RuntimeError(f"t() takes at most 2 dimensions, not shape {x.shape}; use .mT")
+    return permute(x, tuple(reversed(range(x.ndim))))
+
+
+@composition
+def adjoint(x):
+    """x with its last two dimensions exchanged (numbers being real, the conjugate is the number)"""
+    if x.ndim < 2:
+        raise RuntimeError(f"adjoint (or .mT) needs a matrix, or several; the shape is {x.shape}")
+    return transpose(x, -2, -1)
 
 
 @composition
 def movedim(x, source, destination):
     """x with the dimensions `source` moved to `destination`, the others in their order"""
-    source = [source] if isinstance(source, int) else source
-    target = [destination] if isinstance(destination, int) else destination
-    moved = dict(sorted(zip((d % x.ndim for d in target), (d % x.ndim for d in source))))
-    others = iter([d for d in range(x.ndim) if d not in moved.values()])
+    source = checked_dims(source, x.ndim, "movedim")
+    target = checked_dims(destination, x.ndim, "movedim")
+    if len(source) != len(target):
+        raise ShapeError(f"movedim: {len(source)} dimensions can't go to {len(target)} places")
+    if not x.ndim:
+        return reshape(x, ())
+    moved = dict(zip(target, source))
+    others = iter([d for d in range(x.ndim) if d not in source])
     return permute(x, tuple(moved[i] if i in moved else next(others) for i in range(x.ndim)))
 
 
-# ---- Pieces --------------------------------------------------------------------------------------
+moveaxis = movedim
+
+
+# ---- Parts ---------------------------------------------------------------------------------------
 
 
 @view_op
 def narrow(x, dim, start, length):
-    """Elements start to start + length of dimension `dim`"""
-    if not 0 <= start <= start + length <= x.shape[dim]:
-        raise IndexError(f"{start}:{start + length} is not within 0:{x.shape[dim]} of dim {dim}")
-    return x[(slice(None),) * (dim % x.ndim) + (slice(start, start + length),)]
+    """Elements start to start + length of dimension `dim`; a negative start counts from the end"""
+    at = checked_dim(dim, x.ndim, "narrow")
+    if not x.ndim:
+        raise IndexError("narrow: a 0-d tensor has no dimension to cut from")
+    size, start = x.shape[at], as_int(start)
+    if start < 0:
+        start += size
+    if not 0 <= start <= start + length <= size:
+        raise IndexError(
+            f"narrow: {start}:{start + length} is not within 0:{size}, the elements of dim {dim}"
+        )
+    return x[(slice(None),) * at + (slice(start, start + length),)]
 
 
-narrow.vjp(x=lambda g, x_shape, dim, start: embed(g, x_shape, dim, start))
+def gradient_of_narrow(g, x_shape, dim, start):
+    start = as_int(start)
+    return embed(g, x_shape, dim, start if start >= 0 else start + x_shape[dim])
+
+
+narrow.vjp(x=gradient_of_narrow)
 
 
 @primitive
@@ -145,136 +299,73 @@ def embed(x, shape, dim, start):
 embed.vjp(x=lambda g, x_shape, dim, start: narrow(g, dim, start, x_shape[dim]))
 
 
-def piece(i, x, lengths, dim):
-    """How to make the i-th piece alone."""
-    return narrow, (dim, sum(lengths[:i]), lengths[i]), {}
-
-
-def split_arrays(x, lengths, dim):
-    """Pieces of these lengths along `dim`"""
-    return np.split(x, np.cumsum(lengths[:-1]), dim) if lengths else []
-
-
-split_with_sizes = Several(split_arrays, "split_with_sizes", view_step=piece)
-split_with_sizes.vjp(x=lambda g, dim: cat(g, dim))
-
-
-@composition
-def split(x, split_size_or_sections, dim=0):
-    """Pieces along `dim`, of one size (the last may be smaller) or of the sizes in a list"""
-    total, lengths = x.shape[dim], split_size_or_sections
-    if isinstance(lengths, int):
-        if lengths < 1:
-            raise ShapeError(f"split: the size of a piece must be at least 1; got {lengths}")
-        lengths = [min(lengths, total - at) for at in range(0, total, lengths)] or [0]
-    if sum(lengths) != total or min(lengths, default=0) < 0:
+@view_op
+def windows(x, dimension, size, step):
+    """Tensor.unfold: all slices of `size` elements along a dimension, `step` apart, as a view; the
+    elements of a slice lie along a new last dimension. Where slices overlap, it can't be written.
+    """
+    dim = checked_dim(dimension, x.ndim, "unfold")
+    if not x.ndim:
+        return windows.forward(x[None], 0, size, step)[0]
+    if step < 1 or not 0 <= size <= x.shape[dim]:
         raise ShapeError(
-            f"split: sizes {list(lengths)} do not add up to {total}, the size of dim {dim}"
+            f"unfold: windows of size {size}, a step of {step} apart, in {x.shape[dim]} elements "
+            f"(dim {dimension}): size must be in [0, {x.shape[dim]}], step at least 1"
         )
-    return split_with_sizes(x, tuple(lengths), dim)
+    count = (x.shape[dim] - size) // step + 1
+    shape = (*x.shape[:dim], count, *x.shape[dim + 1 :], size)
+    strides = list(x.strides)
+    strides[dim] *= step
+    out = strided(x, shape, (*strides, x.strides[dim]))
+    if size > step:
+        out.flags.writeable = False
+    return out
 
 
-@composition
-def chunk(x, chunks, dim=0):
-    """At most `chunks` pieces along `dim`, of equal size but for the last"""
-    if chunks < 1:
-        raise ValueError(f"chunk: the number of pieces must be at least 1; got {chunks}")
-    return split(x, max(1, -(-x.shape[dim] // chunks)), dim)
+windows.vjp(x=lambda g, x_shape, dimension, size, step: windows_sum(g, x_shape, dimension, step))
 
 
-@composition
-def unbind(x, dim=0):
-    """The slices along `dim`, without that dimension"""
-    return tuple(squeeze(one, dim) for one in split(x, 1, dim)) if x.shape[dim] else ()
+@primitive
+def windows_sum(x, shape, dimension, step):
+    """The slices x [..., count, ..., size] added up in the places where `windows` found them"""
+    out = np.zeros(shape or 1, x.dtype)
+    if not shape:
+        return out[0] + x.sum(dtype=x.dtype)
+    at = np.moveaxis(out, dimension, -1)
+    x = np.moveaxis(x, dimension % len(shape), -2)  # [..., count, size]
+    count, size = x.shape[-2:]
+    for i in range(size):
+        at[..., i : i + (count - 1) * step + 1 : step] += x[..., i]
+    return out
 
 
-# ---- Several into one ----------------------------------------------------------------------------
-
-
-@primitive(name="cat", promotes="common")
-def concatenate(*arrays, dim, starts):
-    """The arrays one behind the other along `dim`; array i begins at starts[i]"""
-    return np.concatenate(arrays, axis=dim)
-
-
-concatenate.vjp(
-    arrays=lambda g, position, dim, starts: narrow(
-        g, dim, starts[position], starts[position + 1] - starts[position]
-    )
+windows_sum.vjp(
+    x=lambda g, x_shape, dimension, step: windows(g, dimension, x_shape[-1], step),
 )
 
 
-def cat(tensors, dim=0):
-    """The tensors one behind the other along `dim`; their other dimensions agree"""
-    tensors = list(tensors)
-    if not tensors:
-        raise ValueError("cat: there is nothing to concatenate; the list of tensors is empty")
-    for t in tensors:
-        checked_dim(dim, t.ndim, "cat")
-    starts = np.cumsum([0, *[t.shape[dim] if t.ndim else 1 for t in tensors]]).tolist()
-    return concatenate(*tensors, dim=dim, starts=starts)
+def strided(x: np.ndarray, shape, strides) -> np.ndarray:
+    """x's memory, from its first element on, with other strides (in bytes). The result's `base` is
+    the array that owns the memory, as for NumPy's own views; as_strided hides it."""
+    owner = x
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    owner = owner.transpose(np.argsort(owner.strides)[::-1])  # the order in which memory is filled
+    if not owner.flags.c_contiguous:  # memory of others, with gaps
+        return np.lib.stride_tricks.as_strided(x, shape, strides).copy()
+    start = x.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    out = np.ndarray(shape, x.dtype, owner, start, strides)
+    out.flags.writeable = x.flags.writeable
+    return out
 
 
-@composition
-def stack(tensors, dim=0):
-    """The tensors, all of one shape, along a new dimension `dim`"""
-    tensors = list(tensors)
-    shapes = {t.shape for t in tensors}
-    if len(shapes) > 1:
-        raise ShapeError(f"stack: the shapes differ: {', '.join(map(str, sorted(shapes)))}")
-    return cat([unsqueeze(t, dim) for t in tensors], dim)
+def __getattr__(name: str):
+    """What has moved to other files, for those who still import it from here."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from . import arrange, diagonal, join
 
-
-@composition
-def repeat(x, *repeats):
-    """x copied repeats[i] times along dimension i; more repeats than dimensions add leading ones"""
-    times = sizes(repeats)
-    if len(times) < x.ndim:
-        raise ShapeError(f"repeat: {len(times)} repeats for a tensor of {x.ndim} dimensions")
-    shape = (1,) * (len(times) - x.ndim) + x.shape
-    paired = [m for n in shape for m in (1, n)]
-    spread = [m for n, t in zip(shape, times) for m in (t, n)]
-    return reshape(expand(reshape(x, paired), spread), [n * t for n, t in zip(shape, times)])
-
-
-# ---- Order and triangles -------------------------------------------------------------------------
-
-
-@view_op
-def flip(x, dims):
-    """x with the order of elements reversed along `dims`"""
-    return np.flip(x, dims)
-
-
-flip.vjp(x=lambda g, dims: flip(g, dims))
-
-
-@primitive
-def roll(x, shifts, dims=None):
-    """x shifted along `dims`; what leaves at one end enters at the other"""
-    return np.roll(x, shifts, dims)
-
-
-def roll_back(g, shifts, dims):
-    return roll(g, tuple(-s for s in shifts) if isinstance(shifts, tuple | list) else -shifts, dims)
-
-
-roll.vjp(x=roll_back)
-
-
-@primitive
-def tril(x, diagonal=0):
-    """The lower triangle of the last two dimensions, 0 above the diagonal"""
-    return np.tril(x, diagonal)
-
-
-tril.vjp(x=lambda g, diagonal: tril(g, diagonal))
-
-
-@primitive
-def triu(x, diagonal=0):
-    """The upper triangle of the last two dimensions, 0 below the diagonal"""
-    return np.triu(x, diagonal)
-
-
-triu.vjp(x=lambda g, diagonal: triu(g, diagonal))
+    for module in (join, arrange, diagonal):
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(name)
