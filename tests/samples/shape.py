@@ -51,25 +51,25 @@ row("embed", lambda x, shape, dim, start: np_put(np.zeros(shape),
     with_(N(0, 3), (2, 3), 0, 1), torch=None)
 
 
-def np_windows(x, dim, size, step):
+def np_unfolded(x, dim, size, step):
     starts = range(0, x.shape[dim] - size + 1, step)
     return np.stack([np.moveaxis(np.take(x, range(i, i + size), dim), dim, -1)
     for i in starts], dim)
 
 
-def np_windows_sum(x, shape, dim, step):
+def np_unfolded_sum(x, shape, dim, step):
     out = np.zeros(shape)
     for i, part in enumerate(np.moveaxis(x, dim, 0)):  # part [..., size]
         np.moveaxis(out, dim, -1)[..., i * step : i * step + x.shape[-1]] += part
     return out
 
 
-row("windows", np_windows, with_(N(5), 0, 2, 1), with_(N(2, 6), 1, 2, 2), with_(N(5, 2), 0, 3, 2),
+row("unfolded", np_unfolded, with_(N(5), 0, 2, 1), with_(N(2, 6), 1, 2, 2), with_(N(5, 2), 0, 3, 2),
     with_(N(7, 2), 0, 2, 3), with_(N(0, 3), 1, 2, 1), with_(N(2, 3, 4), 1, 2, 1), torch=None)
-row("windows", None, with_(N(), 0, 1, 1), torch=None)
-row("windows_sum", np_windows_sum, with_(N(4, 2), (5,), 0, 1), with_(N(2, 3, 2), (2, 6), 1, 2),
+row("unfolded", None, with_(N(), 0, 1, 1), torch=None)
+row("unfolded_sum", np_unfolded_sum, with_(N(4, 2), (5,), 0, 1), with_(N(2, 3, 2), (2, 6), 1, 2),
     with_(N(2, 2, 3), (5, 2), 0, 2), with_(N(0, 2, 2), (0, 3), 1, 1), torch=None)
-row("windows_sum", None, with_(N(1), (), 0, 1), torch=None)
+row("unfolded_sum", None, with_(N(1), (), 0, 1), torch=None)
 
 # ---- Several into one, one into several ----------------------------------------------------------
 

@@ -92,7 +92,7 @@ for op, name in {s.reshape: "shape", s.view: "size", s.expand: "size", s.permute
     setattr(Tensor, op.__name__, s.one_by_one(op, name))
 Tensor.broadcast_to, Tensor.expand_as = Tensor.expand, s.expand_as
 Tensor.view_as, Tensor.reshape_as = s.view_as, s.reshape_as
-Tensor.unfold = lambda x, dimension, size, step: s.windows(x, dimension, size, step)
+Tensor.unfold = lambda x, dimension, size, step: s.unfolded(x, dimension, size, step)
 Tensor.where = lambda x, condition, other: choose.where(condition, x, other)
 Tensor.mT = Tensor.mH = property(s.adjoint)
 Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))

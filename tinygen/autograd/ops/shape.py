@@ -300,13 +300,13 @@ embed.vjp(x=lambda g, x_shape, dim, start: narrow(g, dim, start, x_shape[dim]))
 
 
 @view_op
-def windows(x, dimension, size, step):
+def unfolded(x, dimension, size, step):
     """Tensor.unfold: all slices of `size` elements along a dimension, `step` apart, as a view; the
     elements of a slice lie along a new last dimension. Where slices overlap, it can't be written.
     """
     dim = checked_dim(dimension, x.ndim, "unfold")
     if not x.ndim:
-        return windows.forward(x[None], 0, size, step)[0]
+        return unfolded.forward(x[None], 0, size, step)[0]
     if step < 1 or not 0 <= size <= x.shape[dim]:
         raise ShapeError(
             f"unfold: windows of size {size}, a step of {step} apart, in {x.shape[dim]} elements "
@@ -322,12 +322,12 @@ def windows(x, dimension, size, step):
     return out
 
 
-windows.vjp(x=lambda g, x_shape, dimension, size, step: windows_sum(g, x_shape, dimension, step))
+unfolded.vjp(x=lambda g, x_shape, dimension, size, step: unfolded_sum(g, x_shape, dimension, step))
 
 
 @primitive
-def windows_sum(x, shape, dimension, step):
-    """The slices x [..., count, ..., size] added up in the places where `windows` found them"""
+def unfolded_sum(x, shape, dimension, step):
+    """The slices x [..., count, ..., size] added up in the places where `unfolded` found them"""
     out = np.zeros(shape or 1, x.dtype)
     if not shape:
         return out[0] + x.sum(dtype=x.dtype)
@@ -339,8 +339,8 @@ def windows_sum(x, shape, dimension, step):
     return out
 
 
-windows_sum.vjp(
-    x=lambda g, x_shape, dimension, step: windows(g, dimension, x_shape[-1], step),
+unfolded_sum.vjp(
+    x=lambda g, x_shape, dimension, step: unfolded(g, dimension, x_shape[-1], step),
 )
 
 
