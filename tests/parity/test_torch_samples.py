@@ -25,13 +25,15 @@ DTYPES = {torch.float64: "float64", torch.float32: "float32", torch.int64: "int6
 TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (2e-4, 2e-5)}
 
 # Random, uninitialised or about layout in memory: nothing to compare.
-NOT_COMPARABLE = """
-    bernoulli cauchy empty empty_like empty_permuted empty_strided exponential geometric log_normal
-    multinomial new_empty new_empty_strided normal rand_like randint randint_like randn randn_like
-    uniform nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d
-    nn.functional.alpha_dropout nn.functional.rrelu as_strided resize_ resize_as_ is_contiguous to
-    torch.ops.aten._safe_softmax.default nn.functional.feature_alpha_dropout
-""".split()
+NOT_COMPARABLE = [
+    "bernoulli", "cauchy", "empty", "empty_like", "empty_permuted", "empty_strided",
+    "exponential", "geometric", "log_normal", "multinomial", "new_empty", "new_empty_strided",
+    "normal", "rand_like", "randint", "randint_like", "randn", "randn_like", "uniform",
+    "nn.functional.dropout", "nn.functional.dropout2d", "nn.functional.dropout3d",
+    "nn.functional.alpha_dropout", "nn.functional.rrelu", "as_strided", "resize_", "resize_as_",
+    "is_contiguous", "to", "torch.ops.aten._safe_softmax.default",
+    "nn.functional.feature_alpha_dropout",
+]  # fmt: skip
 
 
 def ours_for(info):
