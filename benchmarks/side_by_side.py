@@ -14,6 +14,7 @@ tinygen is the faster one.
 import argparse
 import json
 import math
+import re
 import runpy
 import statistics
 import subprocess
@@ -67,6 +68,7 @@ def main() -> None:
         "engines", help="separated by commas; the first is compared with the others"
     )
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", metavar="REGEX", help="cases whose name matches")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
@@ -75,6 +77,7 @@ def main() -> None:
     engines = [Engine(args.cases, name) for name in args.engines.split(",")]
     first, *others = engines
     names, *_ = [engine.answer() for engine in engines]
+    names = [name for name in names if re.search(args.only, name)]
     logs = {other.name: [] for other in others}
     for name in names:
         times = [[engine.time(name) for engine in engines] for _ in range(args.rounds)]

@@ -47,6 +47,7 @@ class Fused(Primitive):
     def __init__(self, reference):
         super().__init__(reference)
         self.reference = reference
+        self.default_values = tuple(self.defaults.values())
 
     def kernel(self, function):
         self.kernel_function = function
@@ -57,32 +58,48 @@ class Fused(Primitive):
         return function
 
     def __call__(self, *args, **options) -> Tensor:
-        args = self.all_arguments(args, options)
-        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
-        dtypes = {a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
-        moving = grad_mode.duals is not None and any(has_tangent(a) for a in args)
-        if len(dtypes) != 1 or moving:  # mixed precision, no floats, forward mode: not for kernels
-            return self.reference(*args)
+        if options or len(args) < len(self.arguments):
+            args = self.all_arguments(args, options)
+        arrays, types, watched = [], set(), False
+        for a in args:
+            if isinstance(a, Tensor):
+                arrays.append(a.array)
+                types.add(a.array.dtype)
+                if a._requires_grad or a._view is not None or a.tangent is not None:
+                    watched = True
+            else:
+                arrays.append(a)
+        moving = watched and grad_mode.duals is not None and any(has_tangent(a) for a in args)
+        if moving or sum([t.kind == "f" for t in types]) != 1:
+            return self.reference(
+                *args
+            )  # forward mode, mixed precision, no floats: not for kernels
         try:
             array, saved = self.kernel_function(*arrays)
         except (ValueError, IndexError, TypeError) as error:
             raise self.explained(error, arrays) from error
         out = Tensor(array)
-        if grad_mode.enabled:
-            wanted = tuple([a.requires_grad if isinstance(a, Tensor) else False for a in args])
-            if any(wanted):
-                parents = [a.place for a, wants in zip(args, wanted) if wants]
-                storage = out.storage if any(s is array for s in saved) else None
-                out.node = Node(self, parents, (args, saved), wanted, array.shape, storage)
-                out._requires_grad = True
+        if watched and grad_mode.enabled:
+            self.record(args, saved, out)
         return out
 
     def all_arguments(self, args, options) -> tuple:
         """The arguments in their order, with defaults where none was given."""
+        if not options:
+            return (*args, *self.default_values[len(args) :])
         if unknown := options.keys() - self.defaults.keys():
             raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
         rest = self.arguments[len(args) :]
         return (*args, *[options.get(n, self.defaults[n]) for n in rest])
+
+    def record(self, args, saved, out: Tensor) -> None:
+        """Give `out` a node, if any argument wants a gradient. Its plan says which do."""
+        wanted = tuple([a.requires_grad if isinstance(a, Tensor) else False for a in args])
+        if any(wanted):
+            parents = [a.node or a for a, wants in zip(args, wanted) if wants]
+            storage = out.storage if any(s is out.array for s in saved) else None
+            out.node = Node(self, parents, (args, saved), wanted, out.array.shape, storage)
+            out._requires_grad = True
 
     def cotangents(self, node: Node, g: Tensor, needed=None):
         args, saved = node.kept
