@@ -289,11 +289,12 @@ class LogSoftmax(_AlongAxis):
         return F.log_softmax(input, self.dim, _stacklevel=5)
 
 
-class GLU(_AlongAxis):
+class GLU(_Activation):
     """The first half of the axis `dim`, gated by the sigmoid of the second."""
 
     def __init__(self, dim: int = -1):
-        super().__init__(dim)
+        super().__init__()
+        self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
         return F.glu(input, self.dim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.creation import empty, zeros
+from tinygen.autograd.creation import empty, full, zeros
 from tinygen.autograd.ops.elementwise import where
 from tinygen.autograd.ops.shape import cat
 
@@ -197,8 +197,9 @@ class MultiheadAttention(Module):
         if all(m.dtype == bool for m in masks):
             mask = ~masks[0] if len(masks) == 1 else ~(masks[0] | masks[1])
         else:
-            mask = sum(where(m, -math.inf, zeros((), dtype=q.dtype)) if m.dtype == bool else m
-                       for m in masks)  # fmt: skip
+            minus_infinity = full((), -math.inf, dtype=q.dtype)
+            added = [where(m, minus_infinity, 0.0) if m.dtype == bool else m for m in masks]
+            mask = added[0] if len(added) == 1 else added[0] + added[1]
         if not appended:
             return mask
         open_to_all = zeros(*mask.shape[:-1], appended, dtype=mask.dtype)

@@ -94,7 +94,8 @@ def multi_margin_loss(
     """
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: only p == 1 and p == 2 supported, got {p}")
-    input = input if input.ndim else input.reshape(1)  # a single class
+    if input.ndim < 2:  # one row; a 0-d score is that of a single class
+        input = input.reshape(*target.shape[:1], -1)
     classes = _classes_of("multi_margin_loss", input)
     if target.shape != input.shape[:-1]:
         raise ShapeError(
