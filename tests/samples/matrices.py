@@ -89,7 +89,7 @@ row("linalg_pinv", lambda x, hermitian: np.linalg.pinv(x), with_(N(3, 2), hermit
     with_(WELL(2, 3, 3), hermitian=True), call=tg.linalg.pinv, torch="linalg.pinv", before=gram)
 row("pinverse", lambda x, rcond=1e-15: np.linalg.pinv(x, rcond), with_(N(3, 2)),
     with_(N(2, 3), 1e-9))
-row("linalg_pinv", lambda a, b, driver: np.linalg.pinv(a) @ b,
+row("linalg_lstsq", lambda a, b, driver: np.linalg.pinv(a) @ b,
     with_(N(4, 2), N(4, 3), driver="gelsd"),
     with_(N(2, 4, 2), N(2, 4, 1), driver="gelsd"), with_(N(2, 3), N(2, 1), driver="gelsd"),
     call=tg.linalg.lstsq, torch="linalg.lstsq", after=lambda out: out if len(out) != 4 else out[0])
@@ -154,3 +154,80 @@ row("matrix_exp", np_exp, with_(WELL(3, 3)), call=tg.matrix_exp, before=lambda x
 row("matrix_power", np.linalg.matrix_power,
     *[with_(WELL(2, 2), n) for n in (-2, -1, 0, 1, 2, 3, 5)],
     with_(WELL(2, 3, 3), 3))
+
+
+def np_chain(*xs):
+    return np.linalg.multi_dot(xs)
+
+
+row("linalg_multi_dot", np_chain, with_(N(2, 3), N(3, 2)),
+    with_(N(2, 3), N(3, 1), N(1, 4), N(4, 2)),
+    with_(N(3), N(3, 2), N(2)), with_(N(3), N(3, 2)), with_(N(2, 3), N(3)), with_(N(3), N(3)),
+    with_(N(2, 0), N(0, 3), N(3, 2)), call=lambda *xs: tg.linalg.multi_dot(xs), torch=None)
+row("linalg_tensorinv", lambda x, ind=2: np.linalg.tensorinv(x, ind), with_(N(2, 3, 6)),
+    with_(N(4, 2, 2), ind=1), torch="linalg.tensorinv")
+row("linalg_tensorsolve", lambda a, b, dims=None: np.linalg.tensorsolve(a, b, dims),
+    with_(N(2, 3, 6), N(2, 3)), with_(N(2, 2, 2, 2), N(2, 2)),
+    with_(N(2, 3, 6), N(2, 3), dims=(0, 2)),
+    torch="linalg.tensorsolve")
+
+# ---- Parts and vectors ---------------------------------------------------------------------------
+
+row("linalg_diagonal", lambda x, offset=0, dim1=-2, dim2=-1: np.diagonal(x, offset, dim1, dim2),
+    with_(N(3, 3)), with_(N(2, 3, 4)), with_(N(3, 4), offset=1), with_(N(3, 4), offset=-2),
+    with_(N(3, 2, 4), offset=1, dim1=0, dim2=2), with_(N(2, 3), offset=3), with_(N(2, 0)),
+    torch="linalg.diagonal")
+row("linalg_vecdot", np.vecdot, with_(N(2, 3), N(2, 3)), with_(N(3), N(2, 3)),
+    with_(N(2, 0), N(2, 0)),
+    torch="linalg.vecdot")
+row("linalg_vecdot", lambda x, y, dim: (x * y).sum(dim), with_(N(2, 3), N(2, 3), dim=0),
+    with_(N(2, 3), N(2, 1), dim=-2), torch="linalg.vecdot")
+row("linalg_cross", lambda x, y, dim=-1: np.cross(x, y, axis=dim), with_(N(3), N(3)),
+    with_(N(2, 3), N(2, 3)), with_(N(3, 2), N(3, 2), dim=0), with_(N(2, 3), N(1, 3)),
+    with_(N(0, 3), N(0, 3)),
+    torch="linalg.cross")
+row("linalg_vander", lambda x, N=None: x[..., None] ** np.arange(N or x.shape[-1]), with_(N(3)),
+    with_(N(2, 3), N=4), with_(N(2), N=3), torch="linalg.vander")
+
+# ---- Norms ---------------------------------------------------------------------------------------
+
+ORDERS = (0.5, 1, 1.5, 2, 3, -1, -2.5, np.inf, -np.inf)
+
+
+def np_vector_norm(x, ord=2, dim=None, keepdim=False):
+    return np.linalg.vector_norm(x, axis=dim, keepdims=keepdim, ord=ord)
+
+
+row("linalg_vector_norm", np_vector_norm, *[with_(N(2, 3), ord=p) for p in ORDERS],
+    *[with_(N(2, 3), ord=p, dim=-1, keepdim=True) for p in ORDERS],
+    with_(N(2, 3, 2), ord=3, dim=(0, -1)),
+    with_(N(2, 3), dim=0), with_(N()), with_(N(0)), with_(N(0, 2), ord=1), with_(N(0, 2), dim=0),
+    torch="linalg.vector_norm")
+row("linalg_vector_norm", np_vector_norm, with_(N(2, 3), ord=0, dim=1), torch="linalg.vector_norm",
+    smooth=False)
+
+
+MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
+
+
+def np_matrix_norm(x, ord="fro", dim=(-2, -1), keepdim=False):
+    return np.linalg.norm(x, ord, dim, keepdim)
+
+
+row("linalg_matrix_norm", np_matrix_norm, *[with_(N(2, 3), ord=p) for p in MATRIX_ORDERS],
+    *[with_(N(3, 2, 2), ord=p, dim=(2, 0), keepdim=True) for p in MATRIX_ORDERS],
+    with_(N(2, 0, 3)), with_(N(0, 2), ord="nuc"), torch="linalg.matrix_norm")
+row("linalg_norm",
+    lambda x, ord=None, dim=None, keepdim=False: np.linalg.norm(x, ord, dim, keepdim),
+    with_(N(3)), with_(N(2, 3)), with_(N(3), ord=3), with_(N(2, 3), ord=1),
+    with_(N(2, 3), ord="nuc"),
+    with_(N(2, 3), ord=1, dim=1), with_(N(2, 3, 2), dim=(0, 2), keepdim=True),
+    with_(N(2, 3, 2), ord=2, dim=(0, 1)),
+    torch="linalg.norm")
+row("linalg_norm", lambda x: np.sqrt((x * x).sum()), with_(N(2, 2, 2)), torch="linalg.norm")
+row("linalg_cond", np.linalg.cond, with_(WELL(3, 3)), with_(WELL(2, 2, 2)),
+    with_(N(2, 3), p=-2), with_(N(3, 2), p=2),
+    torch="linalg.cond")
+row("linalg_cond", np.linalg.cond,
+    *[with_(WELL(2, 2), p=p) for p in (1, -1, np.inf, -np.inf, "fro", "nuc")],
+    torch=None)  # which overwrites what its gradient needs

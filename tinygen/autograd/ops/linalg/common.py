@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from ...primitive import ShapeError
+from ...primitive import ShapeError, composition
 from ...tensor import Tensor
+
+
+def linalg_op(function):
+    """Decorator: a composition, registered as linalg_<name>, for what is only in tg.linalg."""
+    return composition(function, f"linalg_{function.__name__.removeprefix('linalg_')}")
 
 
 class LinAlgError(RuntimeError, np.linalg.LinAlgError):

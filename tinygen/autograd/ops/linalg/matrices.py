@@ -9,7 +9,7 @@ from ...primitive import ShapeError, composition
 from ...tensor import Tensor
 from ..reduce import sum
 from ..shape import cat, checked_dim, movedim, reshape, roll, unsqueeze
-from .common import checked_matrices, to_diagonal
+from .common import checked_matrices, linalg_op, to_diagonal
 from .products import matmul
 from .systems import inv
 
@@ -24,6 +24,7 @@ def trace(x):
     return sum(to_diagonal(x))
 
 
+@linalg_op
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """The diagonals of the matrices in dimensions dim1 and dim2, along a new last dimension; an
     offset above 0 is above the main one"""
@@ -72,6 +73,7 @@ def matrix_power(A, n):
     return A if square is None else matmul(square, A) if n % 2 else square
 
 
+@linalg_op
 def multi_dot(tensors):
     """The product of two or more matrices, in the order that takes the fewest multiplications. The
     first may be a row vector [n], the last a column vector [n]."""
@@ -117,6 +119,7 @@ def multiplied(chain, cuts, i, j):
 # ---- Vectors -------------------------------------------------------------------------------------
 
 
+@linalg_op
 def vecdot(x, y, *, dim=-1):
     """The dot products of the vectors along `dim`; the other dimensions are broadcast"""
     ndim = max(x.ndim, y.ndim)
@@ -124,6 +127,7 @@ def vecdot(x, y, *, dim=-1):
     return sum(x * y, dim)
 
 
+@linalg_op
 def linalg_cross(input, other, *, dim=-1):
     """The cross products of the vectors of three along `dim`; other dimensions are broadcast"""
     if input.ndim != other.ndim or not input.ndim:
@@ -150,6 +154,7 @@ def cross(input, other, dim=None):
     return linalg_cross(input, other, dim=dim)
 
 
+@linalg_op
 def vander(x, *, N=None):
     """The powers 0 to N - 1 (default: as many as elements) of x [..., n], along a new dimension"""
     x = x if x.ndim else reshape(x, (1,))

@@ -8,7 +8,7 @@ from ...primitive import ShapeError
 from ..elementwise import abs, where
 from ..reduce import amax, amin, sum
 from ..shape import movedim, reshape, unsqueeze
-from .common import checked_matrices, failures
+from .common import checked_matrices, failures, linalg_op
 from .spectra import svdvals
 from .systems import inv_ex
 
@@ -39,6 +39,7 @@ def dims_of(dim, ndim: int, op: str) -> tuple[int, ...]:
 # ---- Vectors -------------------------------------------------------------------------------------
 
 
+@linalg_op
 def vector_norm(x, ord: float = 2, dim=None, keepdim=False, *, dtype=None):
     """(Σ |x|^ord)^(1/ord) over `dim`; the largest or smallest |x| for ord = ±inf, the number of
     elements that aren't 0 for ord = 0. No overflow: x is divided by its largest element first."""
@@ -85,6 +86,7 @@ def root_of_powers(x, ord, dims):
 # ---- Matrices ------------------------------------------------------------------------------------
 
 
+@linalg_op
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """The norm of matrices, whose rows and columns are the two dimensions `dim`.
 
@@ -119,6 +121,7 @@ def extreme_of(x, ord, op):
     return (amax if ord > 0 else amin)(x, -1)
 
 
+@linalg_op
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     """vector_norm, or matrix_norm if `dim` are two or, without dim, A has two dimensions; the root
     of the sum of squares of all elements if there is no ord"""
@@ -135,6 +138,7 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
+@linalg_op
 def cond(A, p=None):
     """The condition number ‖A‖ ‖A⁻¹‖ in the norm p; for p = 2 (as for None) or -2 a quotient of
     singular values, also of matrices that are not square"""

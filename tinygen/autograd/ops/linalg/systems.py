@@ -11,7 +11,7 @@ from ...tensor import Tensor
 from ..elementwise import log
 from ..reduce import sum
 from ..shape import movedim, reshape, squeeze, tril, triu, unsqueeze
-from .common import checked_matrices, failures, or_nan, without_failures
+from .common import checked_matrices, failures, linalg_op, or_nan, without_failures
 from .products import matmul
 
 __all__ = ["cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "pinverse", "slogdet"]
@@ -101,6 +101,7 @@ def solution(a, b, left, op):
     return solution_or_nan(a.mT, b.mT).mT, vector
 
 
+@linalg_op
 def tensorinv(A, ind=2):
     """The inverse of A as a map: with ind = 2, tensordot(tensorinv(A), tensordot(A, x)) is x"""
     rows, columns = A.shape[:ind], A.shape[ind:]
@@ -109,6 +110,7 @@ def tensorinv(A, ind=2):
     return reshape(inv(reshape(A, (math.prod(rows), math.prod(columns)))), (*columns, *rows))
 
 
+@linalg_op
 def tensorsolve(A, B, dims=None):
     """The X of tensordot(A, X, X.ndim) = B; `dims` of A are first moved to its end"""
     if dims is not None:
@@ -330,6 +332,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
     return Tensor(np.asarray(np.sum(sizes > limit[..., None], -1)))
 
 
+@linalg_op
 def lstsq(A, B, rcond=None, *, driver=None):
     """The X [..., n, k] that makes A X - B [..., m, k] shortest: (solution, residuals, rank,
     singular_values), as PyTorch's `driver` on the CPU gives them.
