@@ -44,9 +44,11 @@ from .autograd.ops.linalg import *
 from .autograd.ops.mask import *
 from .autograd.ops.order import *
 from .autograd.ops.reduce import *
+from .autograd.ops.scan import *
 from .autograd.ops.scatter import *
 from .autograd.ops.shape import *
 from .autograd.ops.special import *
+from .autograd.ops.statistics import *
 from .autograd.random import *
 from .autograd.tensor import Tensor
 from .kernels.jit import get_num_threads, set_num_threads

@@ -1,6 +1,18 @@
 """Samples of every op, a file a topic; table.py explains how a row is written."""
 
-from . import elementwise, index, linalg, matrices, nn, reduce, shape, special
+from . import (
+    elementwise,
+    index,
+    linalg,
+    matrices,
+    nn,
+    order,
+    reduce,
+    scan,
+    shape,
+    special,
+    statistics,
+)
 from .table import FUSED, OPS, SAMPLES, Draw, Sample, is_float
 
 BY_OP = {name: [s for s in SAMPLES if s.op == name] for name in OPS}

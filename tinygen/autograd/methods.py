@@ -10,7 +10,7 @@ from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from .inplace import check_memory, in_place
-from .ops import aliases, arrange, choose, diagonal, mask, scatter, special
+from .ops import aliases, arrange, choose, diagonal, mask, scan, scatter, special, statistics
 from .ops import compare as c
 from .ops import composed as f
 from .ops import elementwise as e
@@ -71,13 +71,15 @@ Tensor.__iter__ = iterate
 
 # Ops are methods under their own name; but these take several tensors, or sizes one by one.
 NOT_METHODS = {
-    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors",
-    "cartesian_prod", "cat", "column_stack", "combinations", "concat", "concatenate", "dstack",
-    "hstack", "meshgrid", "permute", "reshape", "row_stack", "stack", "unravel_index", "vstack",
-    "where",
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes",
+    "broadcast_tensors", "bucketize", "cartesian_prod", "cat", "cdist", "column_stack",
+    "combinations", "concat", "concatenate", "cumulative_trapezoid", "dstack", "einsum", "hstack",
+    "isin", "meshgrid", "pdist", "permute", "reshape", "row_stack", "searchsorted", "stack",
+    "std_mean", "tensordot", "trapezoid", "trapz", "unravel_index", "var_mean", "vstack", "where",
 }  # fmt: skip
 
-MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter)
+MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter,
+           scan, statistics)  # fmt: skip
 for module in MODULES:
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)

@@ -14,12 +14,15 @@ from . import (
     mask,
     order,
     reduce,
+    scan,
     scatter,
     shape,
     special,
+    statistics,
 )  # fmt: skip
 
 __all__ = [
     "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise", "index",
-    "join", "linalg", "mask", "order", "reduce", "scatter", "shape", "special",
+    "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "special",
+    "statistics",
 ]  # fmt: skip

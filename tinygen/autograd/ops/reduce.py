@@ -1,35 +1,77 @@
-"""Reductions and scans: ops that combine the elements along some dimensions (`dim`).
+"""Reductions: ops that combine the elements along some dimensions into one.
 
-`dim` is None for all dimensions, an int, or a tuple of ints; `keepdim` leaves size 1 in their
-place.
+`dim` is None or () for all dimensions, an int, or several ints; `keepdim` leaves size 1 in their
+place. Where there is nothing to combine, the result is what changes nothing (0 for a sum, 1 for a
+product, False for any); an extreme of nothing is an error.
 """
 
 import math
+import operator
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
-from ..primitive import composition, primitive
-from .compare import eq, isfinite
-from .elementwise import abs, exp, log, sqrt, where
-from .shape import cat, expand, flip, narrow, reshape, squeeze
+from ..dtypes import result_dtype
+from ..primitive import composition, primitive, registry
+from .choose import where
+from .compare import eq, isnan, ne
+from .elementwise import exp
+from .join import cat
+from .shape import expand, narrow, reshape, squeeze
 
 __all__ = [
-    "all", "amax", "amin", "any", "cumsum", "log_softmax", "logsumexp", "mean", "norm", "prod",
-    "softmax", "std", "sum", "var",
+    "all", "amax", "amin", "aminmax", "any", "count_nonzero", "log_softmax", "logsumexp", "mean",
+    "nanmean", "nansum", "norm", "prod", "softmax", "sum",
 ]  # fmt: skip
 
 
-def axes(dim):
-    """`dim` as NumPy wants it: lists become tuples."""
-    return tuple(dim) if isinstance(dim, list | tuple) else dim
+# ---- Which dimensions ----------------------------------------------------------------------------
+
+
+def dims_of(dim, ndim: int, op: str = "") -> tuple[int, ...]:
+    """The dimensions meant by `dim`, counted from the front. A 0-d tensor has none, but may be
+    asked for its dim 0 or -1. Errors name `op`, unless a primitive does so anyway."""
+    if dim.__class__ is int and 0 <= dim < ndim:
+        return (dim,)
+    if dim is None or dim == () or dim == []:
+        return tuple(range(ndim))
+    several = dim if isinstance(dim, list | tuple) else (dim,)
+    bound, prefix = max(ndim, 1), op and f"{op}: "
+    dims = tuple(operator.index(d) for d in several)
+    for d in dims:
+        if not -bound <= d < bound:
+            raise IndexError(
+                f"{prefix}dim {d} is out of range: a tensor of {ndim} dimensions takes those in "
+                f"[{-bound}, {bound - 1}]"
+            )
+    found = tuple(d % bound for d in dims)
+    if len(set(found)) < len(found):
+        raise RuntimeError(f"{prefix}dim={tuple(several)} has one dimension several times")
+    return found if ndim else ()
+
+
+def axis_of(dim, ndim: int, op: str = "") -> Any:
+    """A single `dim` as NumPy wants it: an int, but None for a 0-d array."""
+    return (dims_of(operator.index(dim), ndim, op) or (None,))[0]
+
+
+def dims_with_elements(x, dim, op: str = "") -> tuple[int, ...]:
+    """`dims_of`; an error if there is nothing along one of them, for an op without identity."""
+    dims, prefix = dims_of(dim, len(x.shape), op), op and f"{op}: "
+    if 0 in x.shape and dim is None:
+        raise RuntimeError(f"{prefix or 'the '}extreme of a tensor of shape {x.shape}, which has "
+                           "no elements, does not exist; give a `dim` that has some")  # fmt: skip
+    for d in dims:
+        if not x.shape[d]:
+            raise IndexError(f"{prefix}dim {d} of shape {x.shape} has no elements to choose from")
+    return dims
 
 
 def with_kept_dims(g, x_shape, dim):
     """A reduced tensor with size 1 in place of the dimensions that were reduced away."""
-    if dim is None:
-        return reshape(g, (1,) * len(x_shape))
-    dims = {d % len(x_shape) for d in (dim if isinstance(dim, list | tuple) else (dim,))}
-    return reshape(g, tuple(1 if i in dims else n for i, n in enumerate(x_shape)))
+    gone = dims_of(dim, len(x_shape))
+    return reshape(g, tuple(1 if i in gone else n for i, n in enumerate(x_shape)))
 
 
 def spread(g, x_shape, dim, keepdim):
@@ -39,21 +81,44 @@ def spread(g, x_shape, dim, keepdim):
     return expand(g, x_shape)
 
 
-def reduced_count(x, dim) -> int:
+def reduced_count(shape, dim) -> int:
     """How many elements are combined into one."""
-    if dim is None:
-        return x.array.size
-    return math.prod(x.shape[d] for d in (dim if isinstance(dim, list | tuple) else (dim,)))
+    return math.prod([shape[d] for d in dims_of(dim, len(shape))])
+
+
+def check_float(x, op: str) -> None:
+    if x.dtype.kind != "f":
+        raise RuntimeError(
+            f"{op} needs a float tensor; this one is {x.dtype}: use x.float().{op}()"
+        )
 
 
 # ---- Sums ----------------------------------------------------------------------------------------
+
+
+def add_up(x: np.ndarray, dims, keepdim=False, dtype=None) -> np.ndarray:
+    """np.sum, but the rounding error of float32 hardly grows with the number of elements.
+
+    NumPy adds in pairs only along the dimension that is contiguous in memory, and one by one along
+    others: of those, the longest is first cut into runs of 32, until few sums are left.
+    """
+    at = max(dims, key=x.shape.__getitem__, default=0)
+    in_pairs = not dims or x.strides[at] == x.itemsize or (len(dims) == x.ndim and x.flags.forc)
+    if in_pairs or x.shape[at] < 64 or x.dtype.kind != "f":
+        return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdim)
+    before, n = (slice(None),) * at, x.shape[at]
+    runs, rest = x[(*before, slice(n - n % 32))], x[(*before, slice(n - n % 32, n))]
+    runs = runs.reshape(*x.shape[:at], n // 32, 32, *x.shape[at + 1 :])
+    sums = np.add.reduce(runs, axis=at + 1, dtype=dtype)
+    last = np.add.reduce(rest, axis=at, dtype=dtype, keepdims=True)
+    return add_up(np.concatenate([sums, last], axis=at), dims, keepdim)
 
 
 @primitive
 def sum(x, dim=None, keepdim=False, dtype=None):
     """The sum over `dim`. bool and integers are summed as int64."""
     dtype = np.int64 if dtype is None and x.dtype.kind in "biu" else dtype
-    return np.sum(x, axis=axes(dim), keepdims=keepdim, dtype=dtype)
+    return add_up(x, dims_of(dim, x.ndim), keepdim, dtype)
 
 
 sum.vjp(x=lambda g, x_shape, x_dtype, dim, keepdim: spread(g, x_shape, dim, keepdim).to(x_dtype))
@@ -64,46 +129,57 @@ def sum_to(x, shape):
     """Sum over the dimensions along which a tensor of `shape` would be broadcast to x's shape."""
     lead = x.ndim - len(shape)
     kept = [i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1]
-    return np.sum(x, axis=(*range(lead), *kept), keepdims=True).reshape(shape)
+    return add_up(x, (*range(lead), *kept), keepdim=True).reshape(shape)
 
 
 sum_to.vjp(x=lambda g, x_shape: expand(g, x_shape))
 
 
-@composition
+@primitive
 def mean(x, dim=None, keepdim=False, dtype=None):
     """The arithmetic mean over `dim`, NaN if there is nothing to average"""
-    x = x if dtype is None else x.to(dtype)
-    if x.dtype.kind != "f":
-        raise RuntimeError(
-            f"mean needs a float tensor; this one is {x.dtype}: use x.float().mean()"
-        )
-    count = reduced_count(x, dim)
-    return sum(x, dim, keepdim) * (1 / count if count else math.nan)
+    x = x if dtype is None else x.astype(dtype)
+    check_float(x, "mean")
+    total, count = add_up(x, dims_of(dim, x.ndim), keepdim), reduced_count(x.shape, dim)
+    return total / count if count else total * math.nan
+
+
+def share_of_mean(g, x_shape, x_dtype, dim, keepdim):
+    return spread(g / reduced_count(x_shape, dim), x_shape, dim, keepdim).to(x_dtype)
+
+
+mean.vjp(x=share_of_mean)
 
 
 @composition
-def var(x, dim=None, correction=1, keepdim=False, unbiased=None):
-    """The mean squared deviation from the mean, the mean being over count - correction"""
-    correction = correction if unbiased is None else int(unbiased)
-    centred = x - mean(x, dim, keepdim=True)
-    divisor = reduced_count(x, dim) - correction
-    return sum(centred * centred, dim, keepdim) * (1 / divisor if divisor > 0 else math.nan)
+def nansum(x, dim=None, keepdim=False, dtype=None):
+    """The sum over `dim` of the elements that are not NaN"""
+    return sum(where(isnan(x), 0.0, x) if x.dtype.kind == "f" else x, dim, keepdim, dtype)
 
 
 @composition
-def std(x, dim=None, correction=1, keepdim=False, unbiased=None):
-    """The square root of the variance; its gradient is infinite where the variance is 0"""
-    return sqrt(var(x, dim, correction, keepdim, unbiased))
+def nanmean(x, dim=None, keepdim=False, dtype=None):
+    """The mean over `dim` of the elements that are not NaN, NaN if there are none"""
+    check_float(x if dtype is None else x.to(dtype), "nanmean")
+    return nansum(x, dim, keepdim, dtype) / sum(eq(x, x), dim, keepdim)
 
 
 @composition
-def prod(x, dim=None, keepdim=False):
+def count_nonzero(x, dim=None):
+    """How many elements over `dim` are not 0 (NaN is not)"""
+    return sum(ne(x, 0), dim)
+
+
+@composition
+def prod(x, dim=None, keepdim=False, dtype=None):
     """The product over `dim` (an int, or None for all), multiplied up in pairs: so its gradient is
     right where elements are 0, too, for which out / x would be 0 / 0."""
-    if dim is None:
+    x = x.to(np.int64 if dtype is None and x.dtype.kind in "biu" else dtype)
+    if dim is None or not x.ndim:
+        dims_of(dim, x.ndim, "prod")
         total = prod(reshape(x, (-1,)), 0)
         return reshape(total, (1,) * x.ndim) if keepdim else total
+    dim = axis_of(dim, x.ndim, "prod")
     if not x.shape[dim]:
         return sum(x, dim, keepdim) + 1  # an empty product
     while (n := x.shape[dim]) > 1:
@@ -112,85 +188,81 @@ def prod(x, dim=None, keepdim=False):
     return x if keepdim else squeeze(x, dim)
 
 
+# ---- Log-sum-exp and softmax ---------------------------------------------------------------------
+
+
 @primitive
-def cumsum(x, dim):
-    """Element i along `dim` is the sum of elements 0 to i"""
-    return np.cumsum(x, axis=dim)
-
-
-cumsum.vjp(x=lambda g, dim: flip(cumsum(flip(g, dim), dim), dim))
-
-
-# ---- Norms and log-sum-exp -----------------------------------------------------------------------
-
-
-@composition
+@np.errstate(all="ignore")
 def logsumexp(x, dim, keepdim=False):
-    """log of the sum of e^x, without overflow"""
-    top = amax(x, dim, keepdim=True).detach()
-    top = where(isfinite(top), top, 0.0)
-    total = log(sum(exp(x - top), dim, keepdim=True)) + top
-    return total if keepdim else reshape(total, sum_shape(x.shape, dim))
+    """log of the sum of e^x over `dim`, without overflow; -inf, with gradient 0, of nothing else"""
+    x, dims = x.astype(result_dtype([x], floating=True), copy=False), dims_of(dim, x.ndim)
+    top = np.max(x, axis=dims, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, x.dtype.type(0))
+    total = np.log(add_up(np.exp(x - top), dims, keepdim=True)) + top
+    return total if keepdim else np.squeeze(total, dims)
 
 
-def sum_shape(shape, dim) -> tuple[int, ...]:
-    """The shape that is left when `dim` is reduced away."""
-    dims = dim if isinstance(dim, list | tuple) else (dim,)
-    gone = {d % len(shape) for d in dims} if shape else set()
-    return tuple(n for i, n in enumerate(shape) if i not in gone)
+def share_of_sum(g, x, out, dim, keepdim):
+    """g e^x / Σ e^x, the softmax. A sum that is 0 has only terms that are 0."""
+    out = where(eq(out, -math.inf), 0.0, out)
+    return spread(g, x.shape, dim, keepdim) * exp(x - spread(out, x.shape, dim, keepdim))
+
+
+logsumexp.vjp(x=share_of_sum)
+
+
+def below_top(x, dim, dtype):
+    """x as `dtype`, less the maximum along `dim`, so that e^x overflows nowhere; and the axis."""
+    x, dims = x if dtype is None else x.astype(dtype), dims_of(operator.index(dim), x.ndim)
+    return (x - np.max(x, axis=dims, keepdims=True) if x.size else np.array(x)), dims
 
 
 @primitive
-def softmax(x, dim):
-    """e^x divided by its sum over `dim`"""
-    e = np.exp(x - np.max(x, axis=dim, keepdims=True)) if x.size else np.array(x)
-    return e / e.sum(axis=dim, keepdims=True)
+@np.errstate(all="ignore")
+def softmax(x, dim, dtype=None):
+    """e^x divided by its sum over `dim`; x is converted to `dtype` first"""
+    z, dims = below_top(x, dim, dtype)
+    e = np.exp(z)
+    return e / add_up(e, dims, keepdim=True)
 
 
-softmax.vjp(x=lambda g, out, dim: out * (g - sum(g * out, dim, keepdim=True)))
+softmax.vjp(
+    x=lambda g, out, x_dtype, dim: (out * (g - sum(g * out, dim, keepdim=True))).to(x_dtype)
+)
 
 
 @primitive
-def log_softmax(x, dim):
+@np.errstate(all="ignore")
+def log_softmax(x, dim, dtype=None):
     """log(softmax(x)), exact also where the softmax underflows"""
-    z = x - np.max(x, axis=dim, keepdims=True) if x.size else np.array(x)
-    return z - np.log(np.exp(z).sum(axis=dim, keepdims=True))
+    z, dims = below_top(x, dim, dtype)
+    return z - np.log(add_up(np.exp(z), dims, keepdim=True))
 
 
-log_softmax.vjp(x=lambda g, out, dim: g - exp(out) * sum(g, dim, keepdim=True))
-
-
-@composition
-def norm(x, p=2, dim=None, keepdim=False):
-    """(sum of |x|^p)^(1/p); p may be inf, and "fro" is 2. The subgradient at 0 is 0."""
-    if p == math.inf:
-        return amax(abs(x), dim, keepdim)
-    if p in (2, "fro"):
-        total = sum(x * x, dim, keepdim)
-        nonzero = where(eq(total, 0), 1.0, total)  # so that no 0/0 reaches the gradient
-        return where(eq(total, 0), 0.0, sqrt(nonzero))
-    if p == 1:
-        return sum(abs(x), dim, keepdim)
-    total = sum(abs(x) ** p, dim, keepdim)
-    return where(eq(total, 0), 0.0, where(eq(total, 0), 1.0, total) ** (1 / p))
+log_softmax.vjp(
+    x=lambda g, out, x_dtype, dim: (g - exp(out) * sum(g, dim, keepdim=True)).to(x_dtype)
+)
 
 
 # ---- Extremes ------------------------------------------------------------------------------------
 
+MinMax = namedtuple("MinMax", "min max")
+
 
 @primitive
 def amax(x, dim=None, keepdim=False):
-    """The largest element over `dim`. Equal ones share the gradient equally."""
-    return np.max(x, axis=axes(dim), keepdims=keepdim)
+    """The largest element over `dim`, NaN if one is. Equal ones share the gradient equally."""
+    return np.maximum.reduce(x, axis=dims_with_elements(x, dim), keepdims=keepdim)
 
 
 @primitive
 def amin(x, dim=None, keepdim=False):
-    """The smallest element over `dim`. Equal ones share the gradient equally."""
-    return np.min(x, axis=axes(dim), keepdims=keepdim)
+    """The smallest element over `dim`, NaN if one is. Equal ones share the gradient equally."""
+    return np.minimum.reduce(x, axis=dims_with_elements(x, dim), keepdims=keepdim)
 
 
-def share_among_equals(g, x, out, dim, keepdim):
+def share_among_equals(g, x, out, dim=None, keepdim=False):
+    """Of several elements that are equal to the output, each gets the same part of g."""
     chosen = eq(x, spread(out.detach(), x.shape, dim, keepdim)).to(g.dtype)
     share = chosen / sum(chosen, dim, keepdim=True)
     return spread(g, x.shape, dim, keepdim) * share
@@ -200,13 +272,64 @@ amax.vjp(x=share_among_equals)
 amin.vjp(x=share_among_equals)
 
 
+@composition
+def aminmax(x, *, dim=None, keepdim=False):
+    """(min, max) over `dim`, an int, or None for all"""
+    dim = dim if dim is None else operator.index(dim)
+    return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))
+
+
+# ---- Norms ---------------------------------------------------------------------------------------
+
+
+@primitive
+def root_of_sum(x):
+    """√x for x >= 0, whose gradient at 0 is taken as 0"""
+    return np.sqrt(x)
+
+
+def half_over_root(g, out):
+    zero = eq(out, 0)
+    return where(zero, 0.0, g) / (2 * where(zero, 1.0, out))
+
+
+root_of_sum.vjp(x=half_over_root)
+
+
+@composition
+def norm(x, p: float | str | None = "fro", dim=None, keepdim=False, dtype=None):
+    """(Σ |x|^p)^(1/p) over `dim`. p: a number; "fro" is 2; inf and -inf the largest and smallest
+    |x|, 0 the count of nonzeros; "nuc", of matrices, the sum of singular values. The subgradient at
+    0 is 0."""
+    x = x if dtype is None else x.to(dtype)
+    check_float(x, "norm")
+    if p in ("fro", 2, None):
+        return root_of_sum(sum(x * x, dim, keepdim))
+    if p == "nuc":
+        dim = dims_of(dim, x.ndim, "norm")
+        return registry["linalg_matrix_norm"](x, "nuc", dim, keepdim)
+    if isinstance(p, str):
+        raise RuntimeError(f'norm: p must be a number, "fro" or "nuc"; got "{p}"')
+    return registry["linalg_vector_norm"](x, p, dim, keepdim)
+
+
+# ---- Logic ---------------------------------------------------------------------------------------
+
+
+def logical(function, x, dim, keepdim):
+    """bool, but of uint8 uint8, as in PyTorch; where dim=() means that nothing is combined, too."""
+    dims = () if dim == () else dims_of(dim, x.ndim)
+    out = function(x, axis=dims, keepdims=keepdim)
+    return out.astype(np.uint8) if x.dtype == np.uint8 else out
+
+
 @primitive
 def any(x, dim=None, keepdim=False):
     """Whether an element over `dim` is not 0"""
-    return np.any(x, axis=axes(dim), keepdims=keepdim)
+    return logical(np.any, x, dim, keepdim)
 
 
 @primitive
 def all(x, dim=None, keepdim=False):
     """Whether no element over `dim` is 0"""
-    return np.all(x, axis=axes(dim), keepdims=keepdim)
+    return logical(np.all, x, dim, keepdim)
