@@ -19,16 +19,16 @@ __all__ = [
 # ---- Triangles -----------------------------------------------------------------------------------
 
 
-def of_matrices(x):
+def of_matrices(x, op: str):
     if x.ndim < 2:
-        raise ShapeError("there must be at least 2 dimensions")
+        raise ShapeError(f"{op} needs a tensor of at least 2 dimensions; the shape is {x.shape}")
     return x
 
 
 @primitive
 def tril(x, diagonal=0):
     """The lower triangle of the last two dimensions, 0 above the diagonal"""
-    return np.tril(of_matrices(x), diagonal)
+    return np.tril(of_matrices(x, "tril"), diagonal)
 
 
 tril.vjp(x=lambda g, diagonal: tril(g, diagonal))
@@ -37,7 +37,7 @@ tril.vjp(x=lambda g, diagonal: tril(g, diagonal))
 @primitive
 def triu(x, diagonal=0):
     """The upper triangle of the last two dimensions, 0 below the diagonal"""
-    return np.triu(of_matrices(x), diagonal)
+    return np.triu(of_matrices(x, "triu"), diagonal)
 
 
 triu.vjp(x=lambda g, diagonal: triu(g, diagonal))
@@ -50,7 +50,7 @@ triu.vjp(x=lambda g, diagonal: triu(g, diagonal))
 def diagonal(x, offset=0, dim1=0, dim2=1):
     """The diagonal of the plane of two dimensions, as a view; it becomes the last dimension.
     offset > 0 is above the main diagonal, < 0 below it."""
-    dims = checked_dims((dim1, dim2), x.ndim, "diagonal")
+    dims = checked_dims((dim1, dim2), x.ndim, "")
     x = np.moveaxis(x, dims, (-2, -1))
     x = x[..., max(-offset, 0) :, max(offset, 0) :]
     n = min(x.shape[-2:])

@@ -106,8 +106,10 @@ getitem.vjp(x=lambda g, x_shape, index: put_zeros(g, x_shape, index))
 
 
 def in_our_words(error: IndexError) -> IndexError:
-    text = str(error).replace("out of bounds", "out of range").replace("axis", "dim")
-    return IndexError(text.replace("dimension is", "size of that dim is"))
+    return IndexError(
+        str(error).replace("out of bounds", "out of range").replace(" axis", " dim")
+        .replace("boolean dim", "mask").replace("boolean index", "mask")
+    )  # fmt: skip
 
 
 @primitive
@@ -137,8 +139,10 @@ def put_values(array: np.ndarray, index, value) -> None:
     try:
         array[index] = value
     except IndexError as error:
-        raise in_our_words(error) from None
+        raise IndexError(f"x[...] = value: {in_our_words(error)}") from None
     except ValueError as error:
+        if not any(word in str(error) for word in ("broadcast", "assign")):
+            raise  # a NaN among integers, say
         target = array[index].shape
         raise ShapeError(f"x[...] = value: a value of shape {np.shape(value)} can't be broadcast "
                          f"to the shape {target} of the part of x ({array.shape}) that it is to "

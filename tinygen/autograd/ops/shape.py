@@ -39,12 +39,12 @@ def one_by_one(op, name: str):
 
 def checked_dim(dim: int, ndim: int, op: str) -> int:
     """`dim` counted from the front; an error if there is no such dimension. A 0-d tensor is taken
-    to have one, as in PyTorch."""
+    to have one, as in PyTorch. A primitive adds its name to errors by itself: there op is ""."""
     count = max(ndim, 1)
     if not -count <= dim < count:
         raise IndexError(
-            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; it must be in "
-            f"[{-count}, {count - 1}]"
+            f"{op and op + ': '}dim {dim} is out of range for a tensor of {ndim} dimensions; it "
+            f"must be in [{-count}, {count - 1}]"
         )
     return dim % count
 
@@ -54,7 +54,8 @@ def checked_dims(dims, ndim: int, op: str) -> tuple[int, ...]:
     dims = dims if isinstance(dims, tuple | list) else (dims,)
     found = tuple(checked_dim(d, ndim, op) for d in dims)
     if len(set(found)) < len(found):
-        raise ShapeError(f"{op}: a dimension occurs twice in dims {tuple(dims)}")
+        text = f"a dimension occurs twice in dims {tuple(dims)}"
+        raise ShapeError(f"{op}: {text}") if op else ValueError(text)
     return found
 
 
@@ -204,7 +205,7 @@ def permute(x, dims):
         return np.transpose(x, dims)
     except ValueError:  # np.exceptions.AxisError is one, too
         if len(dims) == x.ndim:
-            checked_dims(dims, x.ndim, "permute")
+            checked_dims(dims, x.ndim, "")
         raise ShapeError(f"permute: dims {tuple(dims)} must name each of the {x.ndim} dimensions "
                          f"of a tensor of shape {x.shape} once") from None  # fmt: skip
 
@@ -219,7 +220,7 @@ def transpose(x, dim0, dim1):
         return np.swapaxes(x, dim0, dim1)
     except np.exceptions.AxisError:
         for dim in (dim0, dim1):
-            checked_dim(dim, x.ndim, "transpose")
+            checked_dim(dim, x.ndim, "")
         return x[...]  # 0-d
 
 
@@ -266,15 +267,15 @@ moveaxis = movedim
 @view_op
 def narrow(x, dim, start, length):
     """Elements start to start + length of dimension `dim`; a negative start counts from the end"""
-    at = checked_dim(dim, x.ndim, "narrow")
+    at = checked_dim(dim, x.ndim, "")
     if not x.ndim:
-        raise IndexError("narrow: a 0-d tensor has no dimension to cut from")
+        raise IndexError("a 0-d tensor has no dimension to cut from")
     size, start = x.shape[at], as_int(start)
     if start < 0:
         start += size
     if not 0 <= start <= start + length <= size:
         raise IndexError(
-            f"narrow: {start}:{start + length} is not within 0:{size}, the elements of dim {dim}"
+            f"{start}:{start + length} is not within 0:{size}, the elements of dim {dim}"
         )
     return x[(slice(None),) * at + (slice(start, start + length),)]
 
@@ -304,7 +305,7 @@ def unfolded(x, dimension, size, step):
     """Tensor.unfold: all slices of `size` elements along a dimension, `step` apart, as a view; the
     elements of a slice lie along a new last dimension. Where slices overlap, it can't be written.
     """
-    dim = checked_dim(dimension, x.ndim, "unfold")
+    dim = checked_dim(dimension, x.ndim, "")
     if not x.ndim:
         return unfolded.forward(x[None], 0, size, step)[0]
     if step < 1 or not 0 <= size <= x.shape[dim]:
