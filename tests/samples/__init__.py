@@ -1,17 +1,20 @@
 """Samples of every op, a file a topic; table.py explains how a row is written."""
 
 from . import (
+    conv,
     elementwise,
     index,
     linalg,
     matrices,
     nn,
+    normalization,
     order,
     reduce,
     scan,
     shape,
     special,
     statistics,
+    vision,
 )
 from .table import FUSED, OPS, SAMPLES, Draw, Sample, is_float
 

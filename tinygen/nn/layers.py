@@ -10,7 +10,8 @@ from tinygen.autograd.creation import empty
 
 from . import functional as F
 from . import init
-from .functional.layer import checked_padding_idx, checked_probability
+from .functional.dropout import checked_probability
+from .functional.layer import checked_padding_idx
 from .module import Module
 from .parameter import Parameter
 

@@ -1,0 +1,199 @@
+"""Windows that slide over the last dimensions, and slices picked along one dimension.
+
+A window of `kernel` elements, `dilation` apart, is laid at every `stride`-th place where it fits:
+
+    sliding_windows(x [..., *sizes])  ->  [..., *kernel, *places]
+    out[..., k, p] = x[..., p · stride + k · dilation]
+
+Convolution and pooling are made of these; `padded` lets the windows reach beyond the border. What
+is here comes in pairs, of which each is the other's gradient.
+"""
+
+import numpy as np
+
+from ..primitive import ShapeError, primitive
+from .shape import expand, reshape
+
+__all__ = ["constant_pad_nd"]
+
+# ---- Padding -------------------------------------------------------------------------------------
+
+
+def padded(x: np.ndarray, pairs, value: float = 0) -> np.ndarray:
+    """x with `value` before and after its last dimensions, of which each has a pair of lengths; a
+    negative one cuts off. Nothing is copied if there is only something to cut off."""
+    lead = x.ndim - len(pairs)
+    inner = [slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(pairs, x.shape[lead:])]
+    shape = [n + a + b for (a, b), n in zip(pairs, x.shape[lead:])]
+    if any(part.start > part.stop for part in inner):
+        raise ShapeError(f"pad: {tuple(pairs)} cuts off more than there is of shape {x.shape}")
+    if not any(n > 0 for pair in pairs for n in pair):
+        return x[(..., *inner)]
+    place = [slice(max(0, a), n - max(0, b)) for (a, b), n in zip(pairs, shape)]
+    out = np.full((*x.shape[:lead], *shape), value, x.dtype)
+    out[(..., *place)] = x[(..., *inner)]
+    return out
+
+
+@primitive
+def constant_pad_nd(x, pad, value=0):
+    """x with `value` around it: pad[0] before and pad[1] behind the last dimension, pad[2] and
+    pad[3] around the one before it, and so on. A negative number cuts off."""
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise ShapeError(
+            f"pad: needs two lengths for each dimension from the last one on, at most {2 * x.ndim} "
+            f"for shape {x.shape}; got {tuple(pad)}"
+        )
+    out = padded(x, list(zip(pad[::2], pad[1::2]))[::-1], value)
+    return out if any(n > 0 for n in pad) else np.array(out)
+
+
+constant_pad_nd.vjp(x=lambda g, pad: constant_pad_nd(g, tuple(-n for n in pad)))
+
+
+# ---- Windows -------------------------------------------------------------------------------------
+
+
+def windows_of(x: np.ndarray, kernel, stride, dilation) -> np.ndarray:
+    """The windows on x as a view, [..., *kernel, *places]: nothing is copied."""
+    n = len(kernel)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    steps = [slice(None, None, step) for step in (*stride, *dilation)]
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(-n, 0)))
+    return np.moveaxis(view[(..., *steps)], range(-n, 0), range(-2 * n, -n))
+
+
+def under(k, places, stride, dilation) -> tuple:
+    """The index of those elements that lie under element k of all the windows: [..., *places]."""
+    ends = [(i * d, i * d + s * (n - 1) + 1) for i, n, s, d in zip(k, places, stride, dilation)]
+    return (..., *[slice(start, end, s) for (start, end), s in zip(ends, stride)])
+
+
+def per_dim(value, n: int, name: str, op: str) -> tuple[int, ...]:
+    """An option that is one number for all `n` dimensions, or a number for each."""
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if len(numbers) not in (1, n) or not all(isinstance(v, int | np.integer) for v in numbers):
+        raise RuntimeError(f"{op}: {name} must be a whole number, or {n} of them; got {value!r}")
+    return tuple(int(v) for v in numbers) * (n // len(numbers))
+
+
+def check_at_least(least: int, op: str, **options) -> None:
+    """Refuse numbers below `least`."""
+    for name, numbers in options.items():
+        if min(numbers) < least:
+            kind = "positive" if least == 1 else "at least 0"
+            raise RuntimeError(f"{op}: {name} must be {kind}, got {numbers}")
+
+
+def places_of(sizes, kernel, stride, dilation) -> tuple[int, ...]:
+    """How many places there are along each dimension."""
+    each = zip(sizes, kernel, stride, dilation)
+    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in each)
+
+
+@primitive
+def sliding_windows(x, kernel, stride, dilation):
+    """A copy of every window on the last dimensions of x [..., *sizes]: [..., *kernel, *places]"""
+    return np.array(windows_of(x, kernel, stride, dilation), order="C")
+
+
+@primitive
+def overlap_add(x, sizes, stride, dilation):
+    """Zeros [..., *sizes], to which windows x [..., *kernel, *places] are added at their places"""
+    n = len(sizes)
+    kernel, places = x.shape[-2 * n : -n], x.shape[-n:]
+    out = np.zeros((*x.shape[: -2 * n], *sizes), x.dtype)
+    for k in np.ndindex(*kernel):
+        out[under(k, places, stride, dilation)] += x[(..., *k, *[slice(None)] * n)]
+    return out
+
+
+sliding_windows.vjp(
+    x=lambda g, x_shape, kernel, stride, dilation: overlap_add(
+        g, x_shape[-len(kernel) :], stride, dilation
+    )
+)
+overlap_add.vjp(
+    x=lambda g, x_shape, sizes, stride, dilation: sliding_windows(
+        g, x_shape[-2 * len(sizes) : -len(sizes)], stride, dilation
+    )
+)
+
+
+@primitive
+def window_sum(x, kernel, stride):
+    """The sum of every window on the last dimensions of x [..., *sizes]: [..., *places]"""
+    once = (1,) * len(kernel)
+    places = places_of(x.shape[-len(kernel) :], kernel, stride, once)
+    out = np.zeros((*x.shape[: -len(kernel)], *places), x.dtype)
+    for k in np.ndindex(*kernel):
+        out += x[under(k, places, stride, once)]
+    return out
+
+
+def spread_over_windows(g, x_shape, kernel, stride):
+    """The gradient of window_sum: each element of a window gets what its sum gets."""
+    n = len(kernel)
+    lead, places = g.shape[:-n], g.shape[-n:]
+    each = expand(reshape(g, (*lead, *[1] * n, *places)), (*lead, *kernel, *places))
+    return overlap_add(each, x_shape[-n:], stride, (1,) * n)
+
+
+window_sum.vjp(x=spread_over_windows)
+
+
+# ---- Slices along a dimension --------------------------------------------------------------------
+
+
+@primitive
+def pick(x, index, dim):
+    """The slices of x along `dim` whose numbers are in the array index [n]"""
+    return np.take(x, index, dim)
+
+
+@primitive
+def collect(x, index, dim, size):
+    """Zeros of `size` along `dim`, to which slice i of x is added as slice index[i]"""
+    order = np.argsort(index, kind="stable")
+    slices, first = np.unique(index[order], return_index=True)
+    out = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
+    if len(index):
+        out[(slice(None),) * dim + (slices,)] = np.add.reduceat(np.take(x, order, dim), first, dim)
+    return out
+
+
+pick.vjp(x=lambda g, x_shape, index, dim: collect(g, index, dim, x_shape[dim]))
+collect.vjp(x=lambda g, index, dim: pick(g, index, dim))
+
+
+# ---- One element of each row ---------------------------------------------------------------------
+
+
+@primitive
+def pick_each(x, index):
+    """x[row, index[row, i]] for rows x [..., n] and an array index [..., i]: [..., i]"""
+    return np.take_along_axis(x, index, -1)
+
+
+@primitive
+def collect_each(x, index, size):
+    """Zeros [..., size], to which x[row, i] is added at index[row, i]"""
+    lead = x.shape[:-1]
+    rows = int(np.prod(lead))
+    flat = index.reshape(rows, index.shape[-1]) + np.arange(rows)[:, None] * size
+    sums = np.bincount(flat.reshape(-1), x.reshape(-1), rows * size)
+    return sums.astype(x.dtype).reshape(*lead, size)
+
+
+@primitive
+def place_each(x, index, size):
+    """Zeros [..., size], with x[row, i] at index[row, i]. Where an index occurs twice, the last one
+    counts; but the gradient is given to all, as in PyTorch."""
+    out = np.zeros((*x.shape[:-1], size), x.dtype)
+    np.put_along_axis(out, index, x, -1)
+    return out
+
+
+pick_each.vjp(x=lambda g, x_shape, index: collect_each(g, index, x_shape[-1]))
+place_each.vjp(x=lambda g, index: pick_each(g, index))
+collect_each.vjp(x=lambda g, index: pick_each(g, index))

@@ -1,0 +1,238 @@
+"""Convolutions, and the windows that they look through: unfold and fold.
+
+One implementation for any number of dimensions; `conv1d`, `conv2d`, `conv3d` only say how many.
+An option may be one number for all dimensions, or a number for each. The batch dimension of an
+input may be missing.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tinygen.autograd import Tensor
+from tinygen.autograd.ops.conv import Layout, convolution, convolution_input
+from tinygen.autograd.ops.window import (
+    check_at_least,
+    constant_pad_nd,
+    overlap_add,
+    per_dim,
+    places_of,
+    sliding_windows,
+)
+from tinygen.autograd.primitive import ShapeError, composition
+
+__all__ = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "fold", "unfold",
+]  # fmt: skip
+
+
+def conv_of(n: int):
+    """Convolution over n dimensions."""
+    op = f"conv{n}d"
+
+    def conv(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride=1,
+        padding: int | tuple | list | str = 0,
+        dilation=1,
+        groups: int = 1,
+    ) -> Tensor:
+        """Filters slid over an input: each output is the sum of products under one place.
+
+        input: [N, C, *sizes]; weight: [M, C / groups, *kernel]; bias: [M].
+        padding: how many zeros to put at both ends; "valid" for none, "same" for as many as make
+            the output as large as the input (the odd one, if there is one, behind).
+        dilation: how far the elements of a filter lie apart.
+        groups: into how many parts to cut the channels, whose outputs see only their own inputs.
+
+        Gives [N, M, *places], of ⌊(size + 2 padding − dilation (kernel − 1) − 1) / stride⌋ + 1
+        places.
+        """
+        x, batched = with_batch(input, n, op)
+        check_filters(x, weight, bias, n, groups, op, weight.shape[:1])
+        layout = layout_of(n, stride, padding, dilation, groups, weight.shape[2:], op)
+        check_fits(layout.padded_sizes(x.shape[2:]), weight.shape[2:], layout.dilation, op)
+        out = convolution(x, weight, bias, layout=layout)
+        return out if batched else out.squeeze(0)
+
+    return named(op, conv)
+
+
+def conv_transpose_of(n: int):
+    """Transposed convolution over n dimensions."""
+    op = f"conv_transpose{n}d"
+
+    def conv_transpose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups: int = 1,
+        dilation=1,
+    ) -> Tensor:
+        """The transpose of a convolution: each input spreads a filter over the output.
+
+        input: [N, C, *sizes]; weight: [C, M / groups, *kernel]; bias: [M].
+        padding: how much to cut off from both ends; output_padding: how much to leave of that (or
+            to add, as zeros) behind. Several sizes have a convolution of the same size, and
+            this tells which one is meant.
+
+        Gives [N, M, *outs], of (size − 1) stride − 2 padding + dilation (kernel − 1) + 1 +
+        output_padding.
+        """
+        x, batched = with_batch(input, n, op)
+        check_filters(x, weight, bias, n, groups, op, (weight.shape[1] * groups,), transposed=True)
+        layout = layout_of(n, stride, padding, dilation, groups, weight.shape[2:], op)
+        extra = per_dim(output_padding, n, "output_padding", op)
+        check_at_least(0, op, output_padding=extra)
+        if any(e >= max(s, d) for e, s, d in zip(extra, layout.stride, layout.dilation)):
+            raise RuntimeError(
+                f"{op}: output padding must be smaller than either stride or dilation; got "
+                f"{extra}, stride {layout.stride}, dilation {layout.dilation}"
+            )
+        ends = tuple((a, b - e) for (a, b), e in zip(layout.padding, extra))
+        each = zip(x.shape[2:], weight.shape[2:], layout.stride, layout.dilation, ends)
+        outs = tuple((i - 1) * s + d * (k - 1) + 1 - a - b for i, k, s, d, (a, b) in each)
+        if min(outs) < 1 or 0 in x.shape[2:]:
+            raise ShapeError(f"{op}: an input of size {x.shape[2:]} would make an output of {outs}")
+        out = convolution_input(x, weight, sizes=outs, layout=layout._replace(padding=ends))
+        out = out if bias is None else out + bias.reshape(-1, *[1] * n)
+        return out if batched else out.squeeze(0)
+
+    return named(op, conv_transpose)
+
+
+def named(name: str, function):
+    """Register a function under the name for its number of dimensions."""
+    function.__name__ = function.__qualname__ = name
+    return composition(function)
+
+
+# ---- Arguments -----------------------------------------------------------------------------------
+
+
+def with_batch(x: Tensor, n: int, op: str) -> tuple[Tensor, bool]:
+    """The input with a batch dimension, and whether it had one."""
+    if x.ndim not in (n + 1, n + 2):
+        raise ShapeError(
+            f"{op}: Expected {n + 1}D (unbatched) or {n + 2}D (batched) input, [channels, sizes] "
+            f"or [batch, channels, sizes]; got shape {x.shape}"
+        )
+    return (x, True) if x.ndim == n + 2 else (x.unsqueeze(0), False)
+
+
+def check_filters(x, weight, bias, n, groups, op, outputs, transposed=False) -> None:
+    """Refuse filters that do not fit the channels of x [N, C, *sizes]."""
+    if groups < 1:
+        raise RuntimeError(f"{op}: groups must be positive, got {groups}")
+    if weight.ndim != n + 2:
+        raise ShapeError(f"{op}: weight must have {n + 2} dimensions, got shape {weight.shape}")
+    if len(weight) % groups:
+        raise ShapeError(
+            f"{op}: the first size of weight {weight.shape} must be divisible by groups={groups}"
+        )
+    channels = len(weight) if transposed else weight.shape[1] * groups
+    if x.shape[1] != channels:
+        raise ShapeError(
+            f"{op}: with groups={groups}, weight of shape {weight.shape} takes an input of "
+            f"{channels} channels; this one, {x.shape}, has {x.shape[1]} channels"
+        )
+    if bias is not None and bias.shape != outputs:
+        raise ShapeError(f"{op}: bias must have shape {outputs}, got {bias.shape}")
+
+
+def layout_of(n, stride, padding, dilation, groups, kernel, op) -> Layout:
+    """How the windows lie, from options as they are given."""
+    stride = per_dim(stride, n, "stride", op)
+    dilation = per_dim(dilation, n, "dilation", op)
+    check_at_least(1, op, stride=stride, dilation=dilation)
+    return Layout(stride, ends_of(padding, n, kernel, stride, dilation, op), dilation, groups)
+
+
+def ends_of(padding, n, kernel, stride, dilation, op) -> tuple[tuple[int, int], ...]:
+    """How much to add at both ends of each dimension."""
+    if padding == "same":
+        if max(stride) > 1:
+            raise RuntimeError(f"{op}: padding='same' is not supported for strided convolutions")
+        total = [d * (k - 1) for k, d in zip(kernel, dilation)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    if isinstance(padding, str) and padding != "valid":
+        raise RuntimeError(f"{op}: Invalid padding string: {padding!r}; use 'same' or 'valid'")
+    each = per_dim(0 if padding == "valid" else padding, n, "padding", op)
+    check_at_least(0, op, padding=each)
+    return tuple((p, p) for p in each)
+
+
+def check_fits(sizes, kernel, dilation, op: str) -> None:
+    """Refuse windows that are larger than what they are laid on."""
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation))
+    if any(k < 1 for k in kernel) or any(r > n for r, n in zip(reach, sizes)):
+        raise ShapeError(
+            f"{op}: a kernel of size {tuple(kernel)}, which reaches over {reach}, must fit into "
+            f"the padded input of size {tuple(sizes)}: Kernel size can't be greater than actual "
+            "input size"
+        )
+
+
+conv1d, conv2d, conv3d = conv_of(1), conv_of(2), conv_of(3)
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (conv_transpose_of(n) for n in (1, 2, 3))
+
+
+# ---- Unfold and fold -----------------------------------------------------------------------------
+
+
+def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+    """Every window on [N, C, H, W] as a column: [N, C · kernel, places]."""
+    x, batched = with_batch(input, 2, "unfold")
+    kernel, stride, padding, dilation = windows_from(
+        "unfold", kernel_size, stride, padding, dilation
+    )
+    x = constant_pad_nd(x, both_ends(padding))
+    check_fits(x.shape[2:], kernel, dilation, "unfold")
+    found = sliding_windows(x, kernel, stride, dilation)
+    places = math.prod(found.shape[-2:])
+    out = found.reshape(len(x), x.shape[1] * math.prod(kernel), places)
+    return out if batched else out.squeeze(0)
+
+
+def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+    """Columns [N, C · kernel, places] put back and added up where they overlap: [N, C, H, W]."""
+    x, batched = with_batch(input, 1, "fold")
+    kernel, stride, padding, dilation = windows_from("fold", kernel_size, stride, padding, dilation)
+    sizes = per_dim(output_size, 2, "output_size", "fold")
+    whole = tuple(n + 2 * p for n, p in zip(sizes, padding))
+    check_fits(whole, kernel, dilation, "fold")
+    places = places_of(whole, kernel, stride, dilation)
+    if x.shape[1] % math.prod(kernel) or x.shape[2] != math.prod(places):
+        raise ShapeError(
+            f"fold: an output of size {sizes} has {places} places for a kernel {kernel}, so the "
+            f"input must be [N, C · {math.prod(kernel)}, {math.prod(places)}]; got {input.shape}"
+        )
+    columns = x.reshape(len(x), x.shape[1] // math.prod(kernel), *kernel, *places)
+    out = overlap_add(columns, whole, stride, dilation)
+    out = constant_pad_nd(out, tuple(-n for n in both_ends(padding)))
+    return out if batched else out.squeeze(0)
+
+
+def windows_from(op, kernel_size, stride, padding, dilation) -> tuple:
+    """Windows over two dimensions, from options as they are given."""
+    kernel, stride = per_dim(kernel_size, 2, "kernel_size", op), per_dim(stride, 2, "stride", op)
+    padding, dilation = per_dim(padding, 2, "padding", op), per_dim(dilation, 2, "dilation", op)
+    check_at_least(1, op, kernel_size=kernel, stride=stride, dilation=dilation)
+    check_at_least(0, op, padding=padding)
+    return kernel, stride, padding, dilation
+
+
+def both_ends(padding) -> tuple[int, ...]:
+    """A padding for each dimension as `pad` takes it: from the last dimension on, in pairs."""
+    return tuple(p for p in reversed(padding) for _ in range(2))
+
+
+# Under other names, for `Tensor.unfold` is another thing: what PyTorch calls these inside.
+composition(unfold, "im2col")
+composition(fold, "col2im")

@@ -1,0 +1,273 @@
+"""Normalisation: activations shifted and scaled to mean 0 and variance 1, over this or that.
+
+    layer_norm, rms_norm         over the last dimensions of each example
+    group_norm, instance_norm    over the places of a group of channels, or of one, of each example
+    batch_norm                   over the batch and all places, for each channel
+
+and vectors scaled to length 1 (`normalize`) or compared with one another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygen.autograd import Tensor, fused, no_grad
+from tinygen.autograd.ops.elementwise import rsqrt
+from tinygen.autograd.ops.reduce import norm
+from tinygen.autograd.ops.window import constant_pad_nd, window_sum
+from tinygen.autograd.primitive import ShapeError, composition
+
+__all__ = [
+    "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
+    "local_response_norm", "normalize", "pairwise_distance", "rms_norm",
+]  # fmt: skip
+
+
+# ---- Over the last dimensions --------------------------------------------------------------------
+
+
+def normalized_dims(input: Tensor, normalized_shape, weight, bias, op: str) -> tuple[int, ...]:
+    """The trailing shape to normalise over; refused if input, weight or bias have another."""
+    shape = tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ShapeError(
+            f"{op}: normalized_shape={list(shape)} must be the end of the input's shape, "
+            f"which is {input.shape}"
+        )
+    for name, x in (("weight", weight), ("bias", bias)):
+        if x is not None and x.shape != shape:
+            raise ShapeError(f"{op}: {name} must have the shape {shape}, got {x.shape}")
+    return shape
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x − mean) / √(var + eps) · weight + bias over the trailing axes, whose shape is given.
+
+    Several axes are normalised as one: they are flattened for the fused op, which knows the last.
+    """
+    shape = normalized_dims(input, normalized_shape, weight, bias, "layer_norm")
+    if len(shape) == 1:
+        return fused.layer_norm(input, weight, bias, eps)
+    flat = [x if x is None else x.reshape(-1) for x in (weight, bias)]
+    rows = input.reshape(*input.shape[: -len(shape)], math.prod(shape))
+    return fused.layer_norm(rows, *flat, eps).reshape(input.shape)
+
+
+@composition
+def rms_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """x / √(mean(x²) + eps) · weight over the trailing axes (Zhang & Sennrich 2019, equation 4).
+
+    Without `eps` it is the spacing of the dtype's numbers at 1.
+    """
+    shape = normalized_dims(input, normalized_shape, weight, None, "rms_norm")
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    mean = (input * input).mean(tuple(range(-len(shape), 0)), keepdim=True)
+    out = input * rsqrt(mean + eps)
+    return out if weight is None else out * weight
+
+
+# ---- Over places, and the batch ------------------------------------------------------------------
+
+
+def per_channel(x: Tensor, ndim: int) -> Tensor:
+    """[..., C] as [..., C, 1, 1]: for an input [N, C, *sizes] of `ndim` dimensions."""
+    return x.reshape(*x.shape, *[1] * (ndim - 2))
+
+
+def check_channels(op: str, input: Tensor, **tensors: Tensor | None) -> None:
+    """Refuse what has not one number for each channel of input [N, C, *sizes]."""
+    if input.ndim < 2:
+        raise ShapeError(f"{op}: the input must be [N, C, *sizes], got shape {input.shape}")
+    for name, x in tensors.items():
+        if x is not None and x.shape != input.shape[1:2]:
+            raise ShapeError(
+                f"{op}: {name} must have {input.shape[1]} elements, one for each channel of the "
+                f"input {input.shape}; got shape {x.shape}"
+            )
+
+
+def scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """x · weight + bias, both of one number for each channel."""
+    x = x if weight is None else x * per_channel(weight, x.ndim)
+    return x if bias is None else x + per_channel(bias, x.ndim)
+
+
+@composition
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The channels of [N, C, *sizes] in `num_groups` groups, each example's of which are
+    normalised together with all their places (Wu & He 2018)."""
+    check_channels("group_norm", input, weight=weight, bias=bias)
+    N, C = input.shape[:2]
+    if num_groups < 1 or C % num_groups:
+        raise ShapeError(
+            f"group_norm: the number of channels must be divisible by num_groups={num_groups}; "
+            f"the input {input.shape} has {C}"
+        )
+    if input.array.size == C and num_groups == C:
+        raise ValueError(f"group_norm: Expected more than 1 value per channel, got {input.shape}")
+    rows = input.reshape(N * num_groups, C // num_groups * math.prod(input.shape[2:]))
+    normal = fused.layer_norm(rows, None, None, eps).reshape(input.shape)
+    return scaled(normal, weight, bias)
+
+
+@composition
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x − mean) / √(var + eps) · weight + bias, each of one number per channel of [N, C, *sizes]
+    (Ioffe & Szegedy 2015, algorithm 1).
+
+    While `training`, mean and variance are those of the batch and all places, and the running ones
+    move by `momentum` towards them (and the unbiased variance); else they are the running ones.
+    """
+    if input.shape == (0,):
+        return input
+    check_channels(
+        "batch_norm", input, running_mean=running_mean, running_var=running_var, weight=weight,
+        bias=bias,
+    )  # fmt: skip
+    dims = (0, *range(2, input.ndim))
+    if training:
+        check_several_values(input.shape, dims, "batch_norm")
+    elif running_mean is None or running_var is None:
+        raise RuntimeError("batch_norm: running_mean and running_var are needed unless training")
+    normal = normalized(input, dims, running_mean, running_var, training, momentum, eps)
+    return scaled(normal, weight, bias)
+
+
+@composition
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """batch_norm of each example by itself: mean and variance are over the places alone (Ulyanov,
+    Vedaldi & Lempitsky 2016), the running ones over the batch as well."""
+    check_channels(
+        "instance_norm", input, running_mean=running_mean, running_var=running_var, weight=weight,
+        bias=bias,
+    )  # fmt: skip
+    dims = tuple(range(2, input.ndim))
+    if use_input_stats:
+        check_several_values(input.shape, dims, "instance_norm")
+    elif running_mean is None or running_var is None:
+        raise RuntimeError(
+            "instance_norm: running_mean and running_var are needed unless use_input_stats"
+        )
+    normal = normalized(input, dims, running_mean, running_var, use_input_stats, momentum, eps)
+    return scaled(normal, weight, bias)
+
+
+def normalized(x, dims, running_mean, running_var, from_input, momentum, eps) -> Tensor:
+    """x [N, C, *sizes] with mean 0 and variance 1: its own over `dims`, or the running ones."""
+    if not from_input:
+        scale = per_channel(rsqrt(running_var + eps), x.ndim)
+        return (x - per_channel(running_mean, x.ndim)) * scale
+    mean = x.mean(dims, keepdim=True)
+    centred = x - mean
+    var = (centred * centred).mean(dims, keepdim=True)
+    count = math.prod(x.shape[d] for d in dims)
+    if running_mean is not None and count:
+        follow(running_mean, mean, momentum)
+        follow(running_var, var * (count / (count - 1)), momentum)
+    return centred * rsqrt(var + eps)
+
+
+@no_grad()
+def follow(running: Tensor, found: Tensor, momentum: float) -> None:
+    """Move a running statistic [C] by `momentum` towards one just found, [1 or N, C, 1, ...]."""
+    found = found.detach().reshape(found.shape[:2]).mean(0).to(running.dtype)
+    running.mul_(1 - momentum).add_(found * momentum)
+
+
+def check_several_values(shape, dims, op: str) -> None:
+    """A single value is its own mean, and has no variance. An empty batch may pass."""
+    if math.prod(shape[d] for d in dims) == 1:
+        what = "value per channel" if 0 in dims else "spatial element"
+        raise ValueError(
+            f"{op}: Expected more than 1 {what} when training, got input size {tuple(shape)}"
+        )
+
+
+@composition
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x / (k + alpha · mean(x²))^beta, the mean being over `size` channels around each one (zeros
+    beyond the ends) of [N, C, *sizes] (Krizhevsky, Sutskever & Hinton 2012, section 3.3)."""
+    if input.ndim < 3:
+        raise ShapeError(f"local_response_norm: Expected 3D or higher dimensionality input (got "
+                         f"{input.ndim}D input)")  # fmt: skip
+    if not input.array.size:
+        return input
+    planes = (input * input).reshape(*input.shape[:2], math.prod(input.shape[2:]))
+    around = constant_pad_nd(planes, (0, 0, size // 2, (size - 1) // 2))
+    means = (window_sum(around, (size, 1), (1, 1)) / size).reshape(input.shape)
+    return input / (means * alpha + k) ** beta
+
+
+# ---- Vectors -------------------------------------------------------------------------------------
+
+
+@composition
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
+) -> Tensor:
+    """x / max(‖x‖_p, eps), the p-norm being over `dim`."""
+    return input / norm(input, p, dim, keepdim=True).clamp(min=eps)
+
+
+@composition
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) over `dim`; the shapes are broadcast.
+
+    The bound leaves the gradient of the norm alone, as in PyTorch.
+    """
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    x1, x2 = x1.expand(shape), x2.expand(shape)
+
+    def unit(x: Tensor) -> Tensor:
+        length = norm(x, 2, dim, keepdim=True)
+        return x / (length + (length.clamp(min=eps) - length).detach())
+
+    return (unit(x1) * unit(x2)).sum(dim)
+
+
+@composition
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """‖x1 − x2 + eps‖_p over the last dimension."""
+    return norm(x1 - x2 + eps, p, -1, keepdim)
