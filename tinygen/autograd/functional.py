@@ -20,7 +20,7 @@ import numpy as np
 from .engine import grad
 from .forward_ad import dual_level, make_dual, unpack_dual
 from .grad_mode import enable_grad
-from .ops.shape import stack
+from .ops.join import stack
 from .tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

@@ -18,7 +18,7 @@ import numpy as np
 from .. import nn
 from ..autograd.creation import arange, full
 from ..autograd.grad_mode import no_grad
-from ..autograd.ops.shape import cat
+from ..autograd.ops.join import cat
 from ..autograd.random import Generator
 from ..autograd.tensor import Tensor
 from ..nn import functional as F

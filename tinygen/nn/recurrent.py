@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import empty, zeros
 from tinygen.autograd.ops.elementwise import relu, sigmoid, tanh
-from tinygen.autograd.ops.shape import cat, stack, unbind
+from tinygen.autograd.ops.join import cat, stack, unbind
 
 from . import functional as F
 from . import init

@@ -9,7 +9,8 @@ import numpy as np
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops import reduce
 from tinygen.autograd.ops.elementwise import sigmoid
-from tinygen.autograd.ops.shape import checked_dim, chunk
+from tinygen.autograd.ops.join import chunk
+from tinygen.autograd.ops.shape import checked_dim
 from tinygen.autograd.primitive import composition
 from tinygen.autograd.random import Generator, rng_of
 

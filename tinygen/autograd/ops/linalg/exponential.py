@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...primitive import primitive
-from ..shape import cat
+from ..join import cat
 from .common import checked_matrices
 
 __all__ = ["matrix_exp"]

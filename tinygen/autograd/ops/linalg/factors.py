@@ -6,7 +6,8 @@ import numpy as np
 
 from ...primitive import primitive
 from ...tensor import Tensor
-from ..shape import cat, tril
+from ..diagonal import tril
+from ..join import cat
 from .common import (
     above_one_another,
     checked_matrices,

@@ -7,8 +7,10 @@ import numpy as np
 
 from ...primitive import ShapeError, composition
 from ...tensor import Tensor
+from ..arrange import roll
+from ..join import cat
 from ..reduce import sum
-from ..shape import cat, checked_dim, movedim, reshape, roll, unsqueeze
+from ..shape import checked_dim, movedim, reshape, unsqueeze
 from .common import checked_matrices, linalg_op, to_diagonal
 from .products import matmul
 from .systems import inv

@@ -8,9 +8,10 @@ import numpy as np
 from ....kernels import matmul as kernel
 from ...primitive import ShapeError, composition, primitive
 from ...tensor import Tensor
+from ..diagonal import tril, triu
 from ..elementwise import log
 from ..reduce import sum
-from ..shape import movedim, reshape, squeeze, tril, triu, unsqueeze
+from ..shape import movedim, reshape, squeeze, unsqueeze
 from .common import checked_matrices, failures, linalg_op, or_nan, without_failures
 from .products import matmul
 
@@ -127,7 +128,7 @@ def tensorsolve(A, B, dims=None):
 
 # ---- Triangles -----------------------------------------------------------------------------------
 
-LEAF = 64  # so many equations LAPACK solves at once; more are halved, and become matrix products
+LEAF = 32  # so many equations LAPACK solves at once; more are halved, and become matrix products
 
 
 @primitive(name="linalg_solve_triangular")

@@ -23,7 +23,8 @@ import numpy as np
 
 from ...primitive import primitive
 from ..elementwise import where
-from ..shape import cat, unsqueeze
+from ..join import cat
+from ..shape import unsqueeze
 from .common import one_of
 
 # ---- Dividing by the gaps between values ---------------------------------------------------------
