@@ -17,15 +17,19 @@ from .autograd.dtypes import (
     bool_ as bool,
 )
 from .autograd.dtypes import (
+    can_cast,
+    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
     int64,
     promote_types,
+    result_type,
     set_default_dtype,
     uint8,
 )

@@ -11,6 +11,11 @@ def check_device(device) -> None:
         )
 
 
+def check_place(device=None, layout=None, pin_memory=False, memory_format=None) -> None:
+    """What scripts say of where, and how, a new tensor lies in memory: there is but one way."""
+    check_device(device)
+
+
 def device(name: str = "cpu") -> str:
     """The device of that name: the CPU."""
     check_device(name)

@@ -68,6 +68,36 @@ def result_dtype(operands, floating: bool = False) -> np.dtype:
     return _default if floating and category(result) < 2 else result
 
 
+def result_type(x, y) -> np.dtype:
+    """The type of x + y, for tensors and numbers."""
+    return result_dtype([getattr(a, "array", a) for a in (x, y)])
+
+
+def can_cast(from_, to) -> bool:
+    """Whether values of one type may be written into another: not floats into integers, say."""
+    return category(np.dtype(from_)) <= category(np.dtype(to))
+
+
+class finfo:
+    """What a float type can hold, in Python numbers: eps, max, min, tiny, bits, resolution."""
+
+    def __init__(self, dtype=None):
+        info = np.finfo(dtype or _default)
+        self.dtype, self.bits = str(info.dtype), info.bits
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.smallest_normal)
+        self.resolution = float(f"1e-{info.precision}")
+
+
+class iinfo:
+    """What an integer type can hold: max, min, bits."""
+
+    def __init__(self, dtype):
+        info = np.iinfo(dtype)
+        self.dtype, self.bits = str(info.dtype), info.bits
+        self.max, self.min = int(info.max), int(info.min)
+
+
 def _number_dtype(x) -> np.dtype:
     if isinstance(x, bool | np.bool_):
         return bool_
@@ -76,10 +106,15 @@ def _number_dtype(x) -> np.dtype:
 
 def as_array(data, dtype=None) -> np.ndarray:
     """`data` (numbers, nested lists, arrays) as an ndarray; Python floats get the default type."""
-    if not isinstance(data, np.ndarray | np.generic) and dtype is None:
-        array = np.asarray(data)
-        return array.astype(_default) if array.dtype.kind == "f" and _all_python(data) else array
-    return np.asarray(data, dtype)
+    array = np.asarray(data, dtype)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"a tensor holds numbers or bools; can't make one of {type(data).__name__} with "
+            f"elements of type {array.dtype}"
+        )
+    if isinstance(data, np.ndarray | np.generic) or dtype is not None:
+        return array
+    return array.astype(_default) if array.dtype.kind == "f" and _all_python(data) else array
 
 
 def _all_python(data) -> bool:

@@ -95,6 +95,7 @@ for op, name in {s.reshape: "shape", s.view: "size", s.expand: "size", s.permute
 Tensor.broadcast_to, Tensor.expand_as = Tensor.expand, s.expand_as
 Tensor.view_as, Tensor.reshape_as = s.view_as, s.reshape_as
 Tensor.unfold = lambda x, dimension, size, step: s.unfolded(x, dimension, size, step)
+Tensor.bernoulli, Tensor.multinomial = random.bernoulli, random.multinomial
 Tensor.where = lambda x, condition, other: choose.where(condition, x, other)
 Tensor.mT = Tensor.mH = property(s.adjoint)
 Tensor.T = property(lambda x: s.permute(x, tuple(reversed(range(x.ndim)))))
@@ -160,14 +161,10 @@ Tensor.stride = lambda x, dim=None: at_dim(
     tuple(n // x.array.itemsize for n in x.array.strides), dim, "stride"
 )
 
-for name in ("zeros", "ones", "empty"):
+for name in ("zeros", "ones", "empty", "full", "tensor"):
     make = getattr(creation, name)
-    setattr(Tensor, f"new_{name}", lambda x, *size, make=make, dtype=None, **options: (
-        make(*size, dtype=dtype or x.dtype, **options)))  # fmt: skip
-Tensor.new_full = lambda x, size, value, dtype=None: creation.full(
-    size, value, dtype=dtype or x.dtype
-)
-Tensor.new_tensor = lambda x, data, dtype=None: creation.tensor(data, dtype=dtype or x.dtype)
+    setattr(Tensor, f"new_{name}", lambda x, *args, make=make, dtype=None, **options: (
+        make(*args, dtype=dtype or x.dtype, **options)))  # fmt: skip
 
 # ---- In place ------------------------------------------------------------------------------------
 
@@ -206,16 +203,11 @@ for name, op in {
     "fill": replaced,
     "zero": lambda x: replaced(x, 0),
     "fill_diagonal": diagonal.fill_diagonal,
-    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: replaced(
-        x, random.randn_like(x, generator=generator) * std + mean
-    ),
-    "uniform": lambda x, a=0.0, b=1.0, *, generator=None: replaced(
-        x, random.rand_like(x, generator=generator) * (b - a) + a
-    ),
-    "bernoulli": lambda x, p=0.5, *, generator=None: replaced(
-        x, random.rand_like(x, generator=generator) < p
-    ),
 }.items():
+    setattr(Tensor, f"{name}_", in_place(op, f"{name}_"))
+
+for name, draw in random.SAMPLERS.items():
+    op = lambda x, *args, draw=draw, **options: replaced(x, draw(x.array, *args, **options))
     setattr(Tensor, f"{name}_", in_place(op, f"{name}_"))
 
 set_recorded = in_place(lambda x, index, value: i.setitem(x, value, index), "x[...] = value")

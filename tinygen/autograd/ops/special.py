@@ -9,7 +9,7 @@ import numpy as np
 from ...kernels.gelu import erf as erf_array
 from ..primitive import composition, primitive
 from ..tensor import Tensor
-from .choose import clamp, where
+from .choose import where
 from .compare import eq, sign
 from .elementwise import (
     abs,
@@ -189,11 +189,22 @@ xlog1py.vjp(
 )
 
 
-@composition
+@real_function
 def logit(x, eps=None):
     """log(x / (1 - x)), the inverse of sigmoid; x is first clamped to [eps, 1 - eps]"""
-    x = x if eps is None else clamp(x, eps, 1 - eps)
-    return log(x) - log1p(-1.0 * x)
+    x = x if eps is None else np.clip(x, eps, 1 - eps)
+    return np.log(x / (1 - x))
+
+
+def slope_of_logit(x, eps):
+    """1 / (x (1 - x)); where x is clamped 0, and where it is no probability NaN"""
+    low, high, beyond = (0, 1, math.nan) if eps is None else (eps, 1 - eps, 0.0)
+    within = (x >= low) & (x <= high)
+    x = where(within, x, 0.5)
+    return where(within, 1 / (x * (1 - x)), beyond)
+
+
+logit.vjp(x=lambda g, x, eps: g * slope_of_logit(x, eps))
 
 
 # ---- Others --------------------------------------------------------------------------------------
