@@ -1,5 +1,6 @@
 """Sums of products over chosen dimensions, brought down to matrix products."""
 
+import functools
 import math
 import string
 
@@ -34,7 +35,7 @@ def einsum(equation, *operands):
         equation, operands = from_lists([equation, *operands])
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = operands[0]
-    inputs, output = parsed(equation, operands)
+    inputs, output = parsed(equation, tuple(x.ndim for x in operands))
     sizes = sizes_of(inputs, operands, equation)
     if unknown := [c for c in output if c not in sizes]:
         raise RuntimeError(f"einsum: {unknown[0]!r} of the result is in no operand of {equation!r}")
@@ -45,7 +46,16 @@ def einsum(equation, *operands):
         needed = set(output).union(*[labels for _, labels in terms])
         terms.append(contracted(x, y, needed))
     x, labels = summed_but(*terms[0], set(output))
-    return permute(x, tuple(labels.index(c) for c in output))
+    return arranged(x, labels, output)
+
+
+def arranged(x, labels, order):
+    """x, whose dimensions have these labels, with its dimensions in another order."""
+    return x if labels == order else permute(x, tuple(labels.index(c) for c in order))
+
+
+def shaped(x, shape):
+    return x if x.shape == shape else reshape(x, shape)
 
 
 def from_lists(parts):
@@ -59,15 +69,16 @@ def from_lists(parts):
     return equation, parts[: 2 * pairs : 2]
 
 
-def parsed(equation, operands):
+@functools.lru_cache(maxsize=256)
+def parsed(equation: str, ndims: tuple[int, ...]):
     """The labels of each operand and of the result. `...` becomes numbers, -1 the last of them."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(operands) or not operands:
+    if len(terms) != len(ndims):
         raise RuntimeError(
-            f"einsum: {equation!r} is about {len(terms)} operands; there are {len(operands)}"
+            f"einsum: {equation!r} is about {len(terms)} operands; there are {len(ndims)}"
         )
-    inputs = [labels_of(term, x.ndim, equation) for term, x in zip(terms, operands)]
+    inputs = [labels_of(term, ndim, equation) for term, ndim in zip(terms, ndims)]
     widest = max((-c for labels in inputs for c in labels if isinstance(c, int)), default=0)
     if arrow:
         ndim = len(right.replace("...", "")) + widest * ("..." in right)
@@ -141,14 +152,13 @@ def contracted(x_term, y_term, needed):
     rows, columns = [c for c in in_x if c not in in_y], [c for c in in_y if c not in in_x]
     size = dict(zip(in_x + in_y, x.shape + y.shape))
     count = lambda labels: math.prod(size[c] for c in labels)
-    x = permute(x, tuple(in_x.index(c) for c in batch + rows + inner))
-    y = permute(y, tuple(in_y.index(c) for c in batch + inner + columns))
+    x, y = arranged(x, in_x, batch + rows + inner), arranged(y, in_y, batch + inner + columns)
     shape = tuple(size[c] for c in batch)
-    x = reshape(x, (*shape, count(rows), count(inner)))
-    y = reshape(y, (*shape, count(inner), count(columns)))
+    x = shaped(x, (*shape, count(rows), count(inner)))
+    y = shaped(y, (*shape, count(inner), count(columns)))
     product = matrix_product(x, y) if inner else x * y
     labels = batch + rows + columns
-    return reshape(product, tuple(size[c] for c in labels)), labels
+    return shaped(product, tuple(size[c] for c in labels)), labels
 
 
 def cheapest_pair(terms, output, sizes) -> tuple[int, int]:

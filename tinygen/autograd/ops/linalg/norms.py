@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ...primitive import ShapeError
-from ..elementwise import abs, where
+from ..elementwise import abs, sqrt, where
 from ..reduce import amax, amin, sum
 from ..shape import movedim, reshape, unsqueeze
 from .common import checked_matrices, failures, linalg_op
@@ -42,7 +42,7 @@ def dims_of(dim, ndim: int, op: str) -> tuple[int, ...]:
 @linalg_op
 def vector_norm(x, ord: float = 2, dim=None, keepdim=False, *, dtype=None):
     """(Σ |x|^ord)^(1/ord) over `dim`; the largest or smallest |x| for ord = ±inf, the number of
-    elements that aren't 0 for ord = 0. No overflow: x is divided by its largest element first."""
+    elements that aren't 0 for ord = 0. Where powers overflow or vanish, x is scaled first."""
     op = "linalg.vector_norm"
     if isinstance(ord, str):
         raise RuntimeError(f"{op}: ord is a number, not {ord!r}; matrix_norm takes names")
@@ -60,8 +60,13 @@ def vector_norm(x, ord: float = 2, dim=None, keepdim=False, *, dtype=None):
         return (amax if ord > 0 else amin)(abs(x), dims, keepdim)
     if ord == 1 or empty:
         return sum(abs(x), dims, keepdim)
-    scale = scale_over(x.array, dims, ord)
-    out = root_of_powers(x / scale, ord, dims) * scale
+    with np.errstate(over="ignore"):
+        total = sum_of_powers(x, ord, dims)
+    if is_in_range(total.array):
+        out = root(total, ord)
+    else:
+        scale = scale_over(x.array, dims, ord)
+        out = root(sum_of_powers(x / scale, ord, dims), ord) * scale
     return out if keepdim else reshape(out, [n for i, n in enumerate(x.shape) if i not in dims])
 
 
@@ -71,14 +76,25 @@ def scale_over(x, dims, ord) -> np.ndarray:
     return np.where((scale > 0) & np.isfinite(scale), scale, 1).astype(x.dtype)
 
 
-def root_of_powers(x, ord, dims):
-    """(Σ |x|^ord)^(1/ord), with a gradient of 0 where x or the sum is 0."""
+def sum_of_powers(x, ord, dims):
+    """Σ |x|^ord, with a gradient of 0 where x is 0, and with kept dims."""
     if ord == 2:
-        total = sum(x * x, dims, keepdim=True)
-    else:
-        zero = x == 0
-        powers = where(zero, 1.0, abs(x)) ** ord
-        total = sum(where(zero, 0.0 if ord > 0 else math.inf, powers), dims, keepdim=True)
+        return sum(x * x, dims, keepdim=True)
+    zero = x == 0
+    powers = where(zero, 1.0, abs(x)) ** ord
+    return sum(where(zero, 0.0 if ord > 0 else math.inf, powers), dims, keepdim=True)
+
+
+def is_in_range(total) -> bool:
+    """Whether no sum of squares is so large or small that digits were lost."""
+    limits = np.finfo(total.dtype)
+    return bool(((total > limits.tiny / limits.eps) & (total <= limits.max)).all())
+
+
+def root(total, ord):
+    """total^(1/ord), with a gradient of 0 where the total is 0 or infinite."""
+    if ord == 2 and is_in_range(total.array):
+        return sqrt(total)
     outside = (total == 0) | (total == math.inf)
     return where(outside, total.detach() ** (1 / ord), where(outside, 1.0, total) ** (1 / ord))
 
