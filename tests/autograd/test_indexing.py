@@ -1,4 +1,4 @@
-"""Reading and writing elements: NumPy's indices with PyTorch's results, and errors that name them."""
+"""Reading and writing elements: NumPy's indices, PyTorch's results, errors that name the index."""
 
 import warnings
 
@@ -211,7 +211,8 @@ def test_integers_take_whole_numbers_silently_and_nothing_else():
 
 OUT_OF_RANGE = {
     "x[2]": "index 2 .* dim 0 with size 2", "x[0, -4]": "index -4 .* dim 1 with size 3",
-    "x[[0, 5]]": "index 5 .* dim 0 with size 2", "x[:, tg.tensor([3])]": "index 3 .* dim 1 .*size 3",
+    "x[[0, 5]]": "index 5 .* dim 0 with size 2",
+    "x[:, tg.tensor([3])]": "index 3 .* dim 1 .*size 3",
     "x[0, 0, 0]": "too many indices", "x[1.5]": "only integers", "x[tg.tensor([0.5])]": "integer",
     "x[tg.tensor([True, False, True])]": "mask .* dim 0; size of dim is 2 .* is 3",
     "x.gather(1, tg.tensor([[-1]]))": "gather: index -1 .* dim 1 with size 3",
@@ -226,7 +227,8 @@ OUT_OF_RANGE = {
     "x.index_put((tg.tensor([2]),), x[0])": "index 2 .* dim 0 with size 2",
     "x.take(tg.tensor([6]))": "take: index 6 .* size 6",
     "x.take_along_dim(tg.tensor([[3]]), 1)": "take_along_dim: index 3 .* dim 1 with size 3",
-    "x.put(tg.tensor([-7]), x[0, :1])": "put: index -7", "x.select(1, 3)": "index 3 .* dim 1 .*size 3",
+    "x.put(tg.tensor([-7]), x[0, :1])": "put: index -7",
+    "x.select(1, 3)": "index 3 .* dim 1 .*size 3",
     "tg.unravel_index(tg.tensor(6), (2, 3))": "unravel_index: index 6",
     "x.gather(1, x)": "must hold integers", "x.index_select(1, x[0])": "must hold integers",
     "x.__setitem__(2, 0.0)": "= value: index 2 .* dim 0 with size 2",

@@ -255,7 +255,8 @@ def repeat(x, repeats):
     shape = (1,) * (len(times) - x.ndim) + x.shape
     paired = [m for n in shape for m in (1, n)]
     spread = [m for n, t in zip(shape, times) for m in (t, n)]
-    return reshape(expand(reshape(x, paired), spread), [n * t for n, t in zip(shape, times)])
+    out = reshape(expand(reshape(x, paired), spread), [n * t for n, t in zip(shape, times)])
+    return out if out._view is None else out.clone()  # a copy in any case, which can be written
 
 
 @composition

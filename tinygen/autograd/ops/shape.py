@@ -153,7 +153,10 @@ def expand(x, shape):
             f"expand: a tensor of shape {x.shape} can't be expanded to {tuple(shape)}: only "
             "dimensions of size 1 are repeated, and new ones come first"
         )
-    return np.broadcast_to(x, full)
+    out = np.broadcast_to(x, full)
+    if out.size == x.size and x.size:  # nothing is repeated, so it can be written
+        return x[(None,) * lead + (...,)]
+    return out
 
 
 # Undoing the broadcast, which every cotangent gets, is the whole gradient.
