@@ -15,8 +15,9 @@ row("cumprod", lambda x, dim: np.cumprod(x, dim), SCANNED, with_(ZEROS, 0), with
 for name in ("cumsum", "cumprod"):
     row(name, getattr(np, name), with_(ints(2, 3, 4), 0), with_(BOOLS, 1), differentiable=False)
 row("logcumsumexp", lambda x, dim: np.logaddexp.accumulate(x, dim), SCANNED[:-2], with_(N(1), 0),
-    with_(ints(800.0, 801.0, -800.0), 0), with_(N(9), 0))
-row("logcumsumexp", None, with_(np.array([-np.inf, -np.inf, 1.0, np.inf, np.nan, 0.0]), 0),
+    with_(N(9), 0))
+row("logcumsumexp", None, with_(ints(800.0, 801.0, -800.0), 0),
+    with_(np.array([-np.inf, -np.inf, 1.0, np.inf, np.nan, 0.0]), 0),
     differentiable=False)
 for name in ("cumsum", "cumprod", "logcumsumexp"):
     row(name, lambda x, dim: x, with_(N(), 0), with_(N(), -1))

@@ -18,7 +18,7 @@ from .choose import where
 from .compare import eq, isnan, ne
 from .elementwise import exp
 from .join import cat
-from .shape import expand, narrow, reshape, squeeze
+from .shape import checked_dims, expand, narrow, reshape, squeeze
 
 __all__ = [
     "all", "amax", "amin", "aminmax", "any", "count_nonzero", "log_softmax", "logsumexp", "mean",
@@ -37,18 +37,8 @@ def dims_of(dim, ndim: int, op: str = "") -> tuple[int, ...]:
     if dim is None or dim == () or dim == []:
         return tuple(range(ndim))
     several = dim if isinstance(dim, list | tuple) else (dim,)
-    bound, prefix = max(ndim, 1), op and f"{op}: "
-    dims = tuple(operator.index(d) for d in several)
-    for d in dims:
-        if not -bound <= d < bound:
-            raise IndexError(
-                f"{prefix}dim {d} is out of range: a tensor of {ndim} dimensions takes those in "
-                f"[{-bound}, {bound - 1}]"
-            )
-    found = tuple(d % bound for d in dims)
-    if len(set(found)) < len(found):
-        raise RuntimeError(f"{prefix}dim={tuple(several)} has one dimension several times")
-    return found if ndim else ()
+    dims = checked_dims([operator.index(d) for d in several], ndim, op)
+    return dims if ndim else ()
 
 
 def axis_of(dim, ndim: int, op: str = "") -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..dtypes import result_dtype
 from ..primitive import ShapeError, composition, primitive
+from ..tensor import Tensor
 from .arrange import flip
 from .compare import ne
 from .elementwise import clone, mul
@@ -85,14 +86,13 @@ def cummin(x, dim) -> Ordered:
 
 def running_extreme(choose, x, axis) -> Ordered:
     """An element is a new extreme if the extreme so far is equal to it, or if both are NaN."""
-    index = x.detach() * 0  # of a 0-d tensor
-    if axis is None or not x.array.size:
-        return Ordered(clone(x), index.long())
     a = x.array
+    if axis is None or not a.size:
+        return Ordered(clone(x), Tensor(np.zeros(a.shape, np.int64)))
     is_new = (a == choose.accumulate(a, axis=axis)) | (a != a)
     places = np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - axis - 1))
     index = np.maximum.accumulate(np.where(is_new, places, 0), axis=axis)
-    return picked(x, type(x)(index), axis)
+    return picked(x, Tensor(index), axis)
 
 
 # ---- Neighbours ----------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ def areas(y, x, dx, dim, op: str):
     if x is not None:
         if x.ndim == 1 and len(x) != y.shape[axis]:
             raise ShapeError(f"{op}: {len(x)} places x for {y.shape[axis]} values y along {dim=}")
-        trailing = (1,) * (y.ndim - 1 - axis) if x.ndim == 1 else ()
-        x = reshape(x, (1,) * (y.ndim - x.ndim - len(trailing)) + x.shape + trailing)
-        dx = diff(x, dim=axis)
+        if x.ndim == 1:
+            x = reshape(x, x.shape + (1,) * (y.ndim - 1 - axis))
+        dx = diff(x, dim=axis - y.ndim)
     before, after = neighbours(y, axis)
     return (before + after) * dx / 2

@@ -24,7 +24,7 @@ from .reduce import (
     spread,
     sum,
 )
-from .shape import movedim, reshape, squeeze, transpose
+from .shape import movedim, narrow, reshape, squeeze, transpose
 
 __all__ = [
     "bincount", "corrcoef", "cov", "histc", "median", "mode", "nanmedian", "nanquantile",
@@ -263,8 +263,7 @@ def mode(x, dim=-1, keepdim=False) -> Ordered:
     axis = axis_of(dim, x.ndim, "mode")
     order = argsort(x, dim)
     if axis is None or not x.array.size:
-        index = order if axis is None else argsort(x, dim)[(slice(None),) * axis + (slice(1),)]
-        return picked(x, index, dim, keepdim)
+        return picked(x, order if axis is None else narrow(order, axis, 0, 1), dim, keepdim)
     ordered = np.moveaxis(np.take_along_axis(x.array, order.array, axis), axis, -1)
     places = np.arange(ordered.shape[-1])
     begins = np.ones(ordered.shape, bool)
