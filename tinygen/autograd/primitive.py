@@ -127,7 +127,7 @@ class Primitive:
     # ---- Forward ----
 
     def __call__(self, *args, **options) -> Tensor:
-        if options:
+        if options and not self.variadic:
             args, options = self.positional(args, options)
         arrays, watched = [], False
         for a in args:
@@ -157,7 +157,10 @@ class Primitive:
 
     def positional(self, args, options):
         """Tensors given by keyword, moved to their position; PyTorch's names for x and y, too."""
-        if not any(isinstance(v, Tensor) or k in ("input", "other") for k, v in options.items()):
+        for name, value in options.items():
+            if isinstance(value, Tensor) or name in ("input", "other"):
+                break
+        else:
             return args, options
         options = {{"input": "x", "other": "y"}.get(k, k): v for k, v in options.items()}
         last = max(

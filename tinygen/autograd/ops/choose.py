@@ -80,7 +80,8 @@ def clamp(x, min=None, max=None):
     """x, but not below min nor above max (if they cross: max); numbers, tensors, or one None"""
     if min is None and max is None:
         raise ValueError("clamp needs min or max; both are None")
-    return np.clip(x, min, max)
+    x = x if min is None else np.maximum(x, min)
+    return x if max is None else np.minimum(x, max)
 
 
 def inside(x, min, max):

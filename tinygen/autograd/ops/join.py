@@ -1,14 +1,14 @@
 """Joining and cutting: several tensors into one, one into several, one into copies of itself."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from ..parts import Several
 from ..primitive import ShapeError, composition, primitive
 from ..tensor import Tensor
-from .index import getitem
-from .shape import checked_dim, expand, narrow, one_list, reshape, sizes, squeeze, unsqueeze
+from .index import getitem, select
+from .shape import checked_dim, expand, narrow, one_list, reshape, sizes, squeeze
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "cat", "chunk", "column_stack", "concat",
@@ -48,33 +48,51 @@ def cat(tensors, dim=0):
     """The tensors one behind the other along `dim`; their other dimensions agree. Empty 1-D tensors
     fit everywhere, as in PyTorch."""
     tensors = listed(tensors, "cat")
-    like = next((x for x in tensors if x.shape != (0,)), tensors[0])
-    if not all(x.ndim for x in tensors):
+    shapes = [x.array.shape for x in tensors]
+    if len(set(shapes)) > 1:
+        tensors, shapes = made_to_fit(tensors, shapes, dim)
+    if not shapes[0]:
         raise ShapeError("cat: a 0-d tensor has no dimension to join along; use stack")
-    dim = checked_dim(dim, like.ndim, "cat")
-    if like.ndim > 1:
-        empty = (*like.shape[:dim], 0, *like.shape[dim + 1 :])
-        tensors = [reshape(x, empty) if x.shape == (0,) else x for x in tensors]
-    for x in tensors:
-        if x.shape[:dim] + x.shape[dim + 1 :] != like.shape[:dim] + like.shape[dim + 1 :]:
-            raise ShapeError(f"cat: shapes {like.shape} and {x.shape} must agree in all dimensions "
-                             f"but dim {dim}")  # fmt: skip
-    starts = np.cumsum([0, *[x.shape[dim] for x in tensors]]).tolist()
+    dim = checked_dim(dim, len(shapes[0]), "cat")
+    starts = list(accumulate([shape[dim] for shape in shapes], initial=0))
     return joined(*tensors, dim=dim, starts=starts)
+
+
+def made_to_fit(tensors, shapes, dim):
+    """Tensors of different shapes, and these, if they differ in no dimension but `dim`."""
+    like = next(shape for shape in shapes if shape != (0,))
+    at = checked_dim(dim, len(like), "cat")
+    empty = (*like[:at], 0, *like[at + 1 :])
+    tensors = [reshape(x, empty) if x.shape == (0,) else x for x in tensors]
+    shapes = [x.array.shape for x in tensors]
+    if () in shapes:
+        raise ShapeError("cat: a 0-d tensor has no dimension to join along; use stack")
+    if len({(*shape[:at], *shape[at + 1 :]) for shape in shapes}) > 1:
+        different = " and ".join(map(str, dict.fromkeys(shapes)))
+        raise ShapeError(f"cat: shapes {different} must agree in all dimensions but dim {dim}")
+    return tensors, shapes
 
 
 concat = concatenate = cat
 
 
-@composition
+@primitive(name="stack", promotes="common")
+def stacked(*arrays, dim):
+    """The arrays, all of one shape, along a new dimension `dim`"""
+    new = (slice(None),) * dim + (None,)
+    return np.concatenate([x[new] for x in arrays], axis=dim)
+
+
+stacked.vjp(arrays=lambda g, position, dim: select(g, dim, position))
+
+
 def stack(tensors, dim=0):
     """The tensors, all of one shape, along a new dimension `dim`"""
     tensors = listed(tensors, "stack")
-    shapes = {x.shape for x in tensors}
+    shapes = {x.array.shape for x in tensors}
     if len(shapes) > 1:
         raise ShapeError(f"stack: the shapes differ: {', '.join(map(str, sorted(shapes)))}")
-    dim = checked_dim(dim, tensors[0].ndim + 1, "stack")
-    return cat([unsqueeze(x, dim) for x in tensors], dim)
+    return stacked(*tensors, dim=checked_dim(dim, tensors[0].ndim + 1, "stack"))
 
 
 def each_of(tensors, change):
@@ -149,7 +167,8 @@ def split_arrays(x, lengths, dim=0):
         raise ShapeError(
             f"split: sizes {list(lengths)} do not add up to {x.shape[at]}, the size of dim {dim}"
         )
-    return np.split(x, np.cumsum(lengths[:-1]), at) if len(lengths) else []
+    before, starts = (slice(None),) * at, accumulate(lengths, initial=0)
+    return [x[(*before, slice(start, start + n))] for start, n in zip(starts, lengths)]
 
 
 pieces = Several(split_arrays, "split_with_sizes", view_step=piece)

@@ -68,7 +68,7 @@ view_op = primitive(is_view=True)
 @view_op
 def reshape(x, shape):
     """x with another shape of as many elements; one size may be -1, and is worked out"""
-    return np.reshape(x, shape)
+    return x.reshape(shape)
 
 
 reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
@@ -145,15 +145,16 @@ def unflatten(x, dim, sizes):
 @view_op
 def expand(x, shape):
     """x repeated, without copying, along dimensions of size 1 and new leading ones; -1: as it is"""
-    lead = len(shape) - x.ndim
-    full = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
-    if lead < 0 or any(n < 0 for n in full) or any(
-        n not in (1, m) for n, m in zip(x.shape, full[lead:])):  # fmt: skip
+    lead, full = len(shape) - x.ndim, shape
+    if -1 in shape:
+        full = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
+    try:
+        out = np.broadcast_to(x, full)
+    except ValueError:
         raise ShapeError(
             f"expand: a tensor of shape {x.shape} can't be expanded to {tuple(shape)}: only "
             "dimensions of size 1 are repeated, and new ones come first"
-        )
-    out = np.broadcast_to(x, full)
+        ) from None
     if out.size == x.size and x.size:  # nothing is repeated, so it can be written
         return x[(None,) * lead + (...,)]
     return out
@@ -205,7 +206,7 @@ def one_list(tensors) -> tuple:
 def permute(x, dims):
     """Dimension i of the result is dimension dims[i] of x"""
     try:
-        return np.transpose(x, dims)
+        return x.transpose(dims)
     except ValueError:  # np.exceptions.AxisError is one, too
         if len(dims) == x.ndim:
             checked_dims(dims, x.ndim, "")
@@ -213,14 +214,22 @@ def permute(x, dims):
                          f"of a tensor of shape {x.shape} once") from None  # fmt: skip
 
 
-permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % len(dims) for d in dims]))))
+def unpermuted(g, dims):
+    """g with its dimensions in the order before `permute`"""
+    back = [0] * len(dims)
+    for i, dim in enumerate(dims):
+        back[dim] = i
+    return permute(g, tuple(back))
+
+
+permute.vjp(x=unpermuted)
 
 
 @view_op
 def transpose(x, dim0, dim1):
     """x with two dimensions exchanged"""
     try:
-        return np.swapaxes(x, dim0, dim1)
+        return x.swapaxes(dim0, dim1)
     except np.exceptions.AxisError:
         for dim in (dim0, dim1):
             checked_dim(dim, x.ndim, "")
