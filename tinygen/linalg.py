@@ -8,14 +8,14 @@ determined. A matrix for which there is no result is a LinAlgError, which names 
 from .autograd.ops.linalg.common import LinAlgError
 from .autograd.ops.linalg.exponential import matrix_exp
 from .autograd.ops.linalg.factors import cholesky, cholesky_ex, qr
+from .autograd.ops.linalg.matrices import linalg_cross as cross
+from .autograd.ops.linalg.matrices import linalg_diagonal as diagonal
 from .autograd.ops.linalg.matrices import (
-    diagonal,
     matrix_power,
     multi_dot,
     vander,
     vecdot,
 )
-from .autograd.ops.linalg.matrices import linalg_cross as cross
 from .autograd.ops.linalg.norms import cond, matrix_norm, norm, vector_norm
 from .autograd.ops.linalg.products import matmul
 from .autograd.ops.linalg.spectra import eigh, eigvalsh, svd, svdvals

@@ -72,18 +72,6 @@ def symmetric(x):
     return (x + x.mT) / 2
 
 
-def from_diagonal(x: Tensor) -> Tensor:
-    """The matrices [..., n, n] with the vectors x [..., n] on their diagonals"""
-    n = x.shape[-1]
-    return x.reshape(*x.shape, 1) * np.eye(n, dtype=x.dtype)
-
-
-def to_diagonal(x):
-    """The diagonals [..., n] of matrices [..., m, n], n the smaller size: a view"""
-    i = np.arange(min(x.shape[-2:]))
-    return x[..., i, i]
-
-
 def above_one_another(*factors):
     """Arrays [..., ?, k], and vectors [..., k], in one array."""
     k = factors[-1].shape[-1]

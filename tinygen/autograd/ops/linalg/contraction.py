@@ -7,9 +7,9 @@ import string
 import numpy as np
 
 from ...primitive import ShapeError, composition
+from ..diagonal import diagonal
 from ..reduce import sum
 from ..shape import permute, reshape, squeeze
-from .common import to_diagonal
 from .products import matrix_product
 
 __all__ = ["einsum", "kron", "tensordot"]
@@ -131,7 +131,7 @@ def simplified(x, labels, sizes):
             rest = [k for k in range(len(labels)) if k not in (i, j)]
             if x.shape[i] != x.shape[j]:
                 raise ShapeError(f"einsum: the diagonal {c!r} of sizes {x.shape[i]}, {x.shape[j]}")
-            x, labels = to_diagonal(permute(x, (*rest, i, j))), [labels[k] for k in rest] + [c]
+            x, labels = diagonal(x, 0, i, j), [labels[k] for k in rest] + [c]
     spare = [i for i, c in enumerate(labels) if x.shape[i] == 1 != sizes[c]]
     kept = [c for i, c in enumerate(labels) if i not in spare]
     return (squeeze(x, spare) if spare else x), kept

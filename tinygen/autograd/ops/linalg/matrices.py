@@ -8,10 +8,11 @@ import numpy as np
 from ...primitive import ShapeError, composition
 from ...tensor import Tensor
 from ..arrange import roll
+from ..diagonal import diagonal
 from ..join import cat
 from ..reduce import sum
-from ..shape import checked_dim, movedim, reshape, unsqueeze
-from .common import checked_matrices, linalg_op, to_diagonal
+from ..shape import checked_dim, reshape, unsqueeze
+from .common import checked_matrices, linalg_op
 from .products import matmul
 from .systems import inv
 
@@ -23,19 +24,13 @@ def trace(x):
     """The sum of the diagonal of a matrix"""
     if x.ndim != 2:
         raise ShapeError(f"trace takes a matrix; the shape is {x.shape}")
-    return sum(to_diagonal(x))
+    return sum(diagonal(x))
 
 
 @linalg_op
-def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
-    """The diagonals of the matrices in dimensions dim1 and dim2, along a new last dimension; an
-    offset above 0 is above the main one"""
-    dims = [checked_dim(d, A.ndim, "linalg.diagonal") for d in (dim1, dim2)]
-    if dims[0] == dims[1]:
-        raise RuntimeError(f"linalg.diagonal: dim1 and dim2 are both dimension {dims[0]}")
-    x = movedim(A, dims, (-2, -1))
-    down, right = max(-offset, 0), max(offset, 0)
-    return to_diagonal(x[..., min(down, x.shape[-2]) :, min(right, x.shape[-1]) :])
+def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of the matrices in dimensions dim1 and dim2, along a new last dimension"""
+    return diagonal(A, offset, dim1, dim2)
 
 
 @composition

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...primitive import primitive
 from ...tensor import Tensor
+from ..diagonal import diag_embed
 from ..shape import unsqueeze
-from .common import above_one_another, checked_matrices, from_diagonal, symmetric
+from .common import above_one_another, checked_matrices, symmetric
 from .undetermined import Quotient, completed, differences, scale_of, sums
 
 __all__ = ["svd"]
@@ -39,7 +40,7 @@ def gradient_of_eigh(g, out):
     quotient = Quotient("linalg.eigh", "eigenvalues", values)
     core = quotient((inner - inner.mT) / 2, differences(values), scale_of(inner))
     quotient.check_values(g_values, inner)
-    return symmetric(vectors @ (core + from_diagonal(g_values)) @ vectors.mT)
+    return symmetric(vectors @ (core + diag_embed(g_values)) @ vectors.mT)
 
 
 values_and_vectors.vjp(x=gradient_of_eigh)
@@ -113,7 +114,7 @@ def gradient_of_svd(g, out, x_shape):
     quotient = Quotient("linalg.svd", "singular values", s)
     core = (quotient(a + b, differences(s), scale) + quotient(a - b, sums(s), scale)) / 2
     quotient.check_values(gs, in_u + in_v)
-    found = u @ (core + from_diagonal(gs)) @ v.mT
+    found = u @ (core + diag_embed(gs)) @ v.mT
     row = unsqueeze(s, -2)
     if m > k:
         outside = gu - u @ in_u
