@@ -51,6 +51,7 @@ from .autograd.ops.reduce import *
 from .autograd.ops.scan import *
 from .autograd.ops.scatter import *
 from .autograd.ops.shape import *
+from .autograd.ops.slices import *
 from .autograd.ops.special import *
 from .autograd.ops.statistics import *
 from .autograd.random import *

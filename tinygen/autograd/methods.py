@@ -10,7 +10,18 @@ from . import creation, engine, random
 from .devices import check_device
 from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from .inplace import check_memory, in_place
-from .ops import aliases, arrange, choose, diagonal, mask, scan, scatter, special, statistics
+from .ops import (
+    aliases,
+    arrange,
+    choose,
+    diagonal,
+    mask,
+    scan,
+    scatter,
+    slices,
+    special,
+    statistics,
+)
 from .ops import compare as c
 from .ops import composed as f
 from .ops import elementwise as e
@@ -79,7 +90,7 @@ NOT_METHODS = {
 }  # fmt: skip
 
 MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter,
-           scan, statistics)  # fmt: skip
+           scan, statistics, slices)  # fmt: skip
 for module in MODULES:
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)

@@ -17,12 +17,13 @@ from . import (
     scan,
     scatter,
     shape,
+    slices,
     special,
     statistics,
 )  # fmt: skip
 
 __all__ = [
     "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise", "index",
-    "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "special",
+    "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices", "special",
     "statistics",
 ]  # fmt: skip

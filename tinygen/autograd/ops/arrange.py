@@ -6,7 +6,7 @@ import numpy as np
 
 from ..primitive import ShapeError, composition, primitive
 from ..tensor import Tensor
-from .index import getitem, index_select
+from .index import getitem
 from .join import stack
 from .shape import (
     checked_dim,
@@ -18,6 +18,7 @@ from .shape import (
     sizes,
     transpose,
 )  # fmt: skip
+from .slices import index_select
 
 __all__ = [
     "cartesian_prod", "combinations", "flip", "fliplr", "flipud", "meshgrid", "repeat_interleave",
