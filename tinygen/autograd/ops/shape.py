@@ -370,15 +370,3 @@ def strided(x: np.ndarray, shape, strides) -> np.ndarray:
     out = np.ndarray(shape, x.dtype, owner, start, strides)
     out.flags.writeable = x.flags.writeable
     return out
-
-
-def __getattr__(name: str):
-    """What has moved to other files, for those who still import it from here."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    from . import arrange, diagonal, join
-
-    for module in (join, arrange, diagonal):
-        if name in module.__all__:
-            return getattr(module, name)
-    raise AttributeError(name)
