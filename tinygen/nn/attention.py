@@ -6,7 +6,7 @@ import math
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import empty, full, zeros
-from tinygen.autograd.ops.elementwise import where
+from tinygen.autograd.ops.choose import where
 from tinygen.autograd.ops.join import cat
 
 from . import functional as F

@@ -6,7 +6,8 @@ import numpy as np
 
 from ...kernels import attention as kernels
 from ..fused import Fused
-from .elementwise import exp, where
+from .choose import where
+from .elementwise import exp
 from .linalg import matmul
 from .reduce import logsumexp
 from .shape import transpose, unsqueeze

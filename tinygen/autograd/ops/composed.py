@@ -11,7 +11,6 @@ from . import choose, elementwise
 from .choose import clamp
 from .compare import floor_divide, trunc, trunc_divide
 from .elementwise import cast, logsigmoid, pow, sigmoid, sub
-from .special import xlogy  # noqa: F401
 
 __all__ = [
     "addcdiv", "addcmul", "clamp_max", "clamp_min", "deg2rad", "div", "float_power", "frac",

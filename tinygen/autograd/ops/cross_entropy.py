@@ -2,8 +2,8 @@
 
 from ...kernels import cross_entropy as kernels
 from ..fused import Fused
+from .choose import where
 from .compare import eq
-from .elementwise import where
 from .index import gather
 from .reduce import logsumexp
 from .shape import squeeze, unsqueeze

@@ -10,7 +10,7 @@ import numpy as np
 from ...kernels.gelu import erf as erf_array
 from ..primitive import primitive
 from ..tensor import Tensor
-from .choose import clamp, maximum, minimum, where  # noqa: F401
+from .choose import where
 from .compare import eq, sign
 
 __all__ = [

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..primitive import ShapeError, composition, primitive
 from ..tensor import Tensor
-from .elementwise import where
+from .choose import where
 from .index import getitem, number_like, plain, same_dtype, setitem
 from .shape import broadcast_shapes, expand, flatten
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..primitive import ShapeError, composition, primitive
 from ..tensor import Tensor
+from .choose import where
 from .compare import eq
-from .elementwise import where
 from .index import (
     along,
     check_index_fits,

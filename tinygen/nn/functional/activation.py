@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import composed, elementwise
+from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.composed import softplus
-from tinygen.autograd.ops.elementwise import abs, clamp, expm1, logsigmoid, sigmoid, tanh, where
+from tinygen.autograd.ops.elementwise import abs, expm1, logsigmoid, sigmoid, tanh
 from tinygen.autograd.primitive import ShapeError, composition
 from tinygen.autograd.random import Generator, rand
 

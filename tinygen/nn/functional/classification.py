@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.ops.composed import xlogy
+from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.cross_entropy import softmax_cross_entropy
-from tinygen.autograd.ops.elementwise import clamp, exp, log, log1p, where
+from tinygen.autograd.ops.elementwise import exp, log, log1p
 from tinygen.autograd.ops.shape import movedim
+from tinygen.autograd.ops.special import xlogy
 from tinygen.autograd.primitive import ShapeError, composition
 
 from .activation import logsigmoid

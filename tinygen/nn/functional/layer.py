@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops import index
+from tinygen.autograd.ops.choose import where
 from tinygen.autograd.ops.compare import eq
-from tinygen.autograd.ops.elementwise import where
 from tinygen.autograd.ops.linalg import linear
 
 __all__ = ["embedding", "linear", "one_hot"]

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.ops.elementwise import clamp, minimum, relu, sqrt, where
+from tinygen.autograd.ops.choose import clamp, minimum, where
+from tinygen.autograd.ops.elementwise import relu, sqrt
 from tinygen.autograd.primitive import ShapeError, composition
 
 from .activation import logsigmoid

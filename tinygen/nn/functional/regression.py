@@ -10,7 +10,8 @@ import warnings
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import full_like
-from tinygen.autograd.ops.elementwise import abs, clamp, exp, log, where
+from tinygen.autograd.ops.choose import clamp, where
+from tinygen.autograd.ops.elementwise import abs, exp, log
 from tinygen.autograd.primitive import ShapeError, composition
 
 __all__ = [

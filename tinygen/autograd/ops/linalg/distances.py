@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...primitive import ShapeError, composition, primitive
-from ..elementwise import where
+from ..choose import where
 from ..reduce import sum
 from ..shape import unsqueeze
 from .norms import vector_norm

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ...primitive import ShapeError
-from ..elementwise import abs, sqrt, where
+from ..choose import where
+from ..elementwise import abs, sqrt
 from ..reduce import amax, amin, sum
 from ..shape import movedim, reshape, unsqueeze
 from .common import checked_matrices, failures, linalg_op

@@ -22,7 +22,7 @@ What completes an orthonormal basis may be rotated likewise.
 import numpy as np
 
 from ...primitive import primitive
-from ..elementwise import where
+from ..choose import where
 from ..join import cat
 from ..shape import unsqueeze
 from .common import one_of
