@@ -8,6 +8,8 @@ determined. A matrix for which there is no result is a LinAlgError, which names 
 from .autograd.ops.linalg.common import LinAlgError
 from .autograd.ops.linalg.exponential import matrix_exp
 from .autograd.ops.linalg.factors import cholesky, cholesky_ex, qr
+from .autograd.ops.linalg.lu import lu, lu_factor, lu_factor_ex
+from .autograd.ops.linalg.lu import solve_lu as lu_solve
 from .autograd.ops.linalg.matrices import linalg_cross as cross
 from .autograd.ops.linalg.matrices import linalg_diagonal as diagonal
 from .autograd.ops.linalg.matrices import (
@@ -36,8 +38,8 @@ from .autograd.ops.linalg.systems import (
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh",
-    "eigvalsh", "inv", "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
-    "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex",
-    "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot",
-    "vector_norm",
+    "eigvalsh", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul",
+    "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr",
+    "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
+    "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip

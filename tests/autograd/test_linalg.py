@@ -376,3 +376,22 @@ def test_addmm_does_not_look_at_what_counts_for_nothing():
     assert tg.addmm(x * math.nan, x, x, beta=0).tolist() == (x @ x).tolist()
     with pytest.raises(ValueError, match=r"addmm: \(3, 2, 2\) can't be added"):
         tg.addmm(tg.zeros(3, 2, 2), x, x)
+
+
+# ---- Elimination ---------------------------------------------------------------------------------
+
+
+def test_lu_factors_make_the_matrix_again():
+    x = tg.tensor(normal(2, 5, 3))
+    p, low, up = tg.linalg.lu(x)
+    np.testing.assert_allclose((p @ low @ up).numpy(), x.numpy(), atol=1e-14)
+    assert np.abs(low.numpy()).max() == 1  # what pivots are for
+    a, b = tg.tensor(normal(40, 40)), tg.tensor(normal(40, 2))
+    found = tg.linalg.lu_solve(*tg.linalg.lu_factor(a), b)
+    np.testing.assert_allclose(found.numpy(), np.linalg.solve(a.numpy(), b.numpy()), rtol=1e-9)
+
+
+def test_elimination_names_the_singular_matrix():
+    with pytest.raises(tg.linalg.LinAlgError, match=r"lu_factor: matrix \(1,\) of the stack"):
+        tg.linalg.lu_factor(tg.tensor(STACK))
+    assert tg.linalg.lu_factor_ex(tg.tensor(STACK)).info.tolist() == [0, 2]

@@ -139,6 +139,17 @@ row("linalg_svd", np.linalg.svd, *[with_(N(*shape)) for shape in TALL[:4] + WIDE
 row("linalg_svdvals", lambda x: np.linalg.svd(x, compute_uv=False), each(N, *TALL, *WIDE),
     call=tg.linalg.svdvals, torch="linalg.svdvals")
 
+row("linalg_lu_factor", None, each(N, *TALL, *WIDE, (3, 0), (0, 0)), call=tg.linalg.lu_factor,
+    torch="linalg.lu_factor", after=tuple)
+row("linalg_lu_factor", None, each(N, *TALL, *WIDE), call=tg.linalg.lu, torch="linalg.lu",
+    after=lambda out: tuple(out)[1:])
+SWAPS = np.array([2, 3, 3], np.int32)
+row("lu_solve", None, with_(WELL(3, 3), SWAPS, N(3, 2)), with_(WELL(3, 3), SWAPS, N(2, 3, 1)),
+    with_(WELL(1, 2, 2), np.array([[2, 2]], np.int32), N(2, 2, 1)),
+    with_(WELL(3, 3), SWAPS, N(3, 2), adjoint=True), with_(WELL(3, 3), SWAPS, N(2, 3), left=False),
+    call=tg.linalg.lu_solve, torch="linalg.lu_solve")
+row("lu_solve", None, with_(N(3, 2), WELL(3, 3), SWAPS), torch=None)  # which warns that it is old
+
 # ---- Functions -----------------------------------------------------------------------------------
 
 
