@@ -88,6 +88,8 @@ EXTRAS = [{}, {"return_inverse": True}, {"return_counts": True},
           {"return_inverse": True, "return_counts": True}]
 UNIQUE = [with_(a, dim=d, **e) for e in EXTRAS for a, d in
           [(REPEATED, None), (REPEATED, 0), (REPEATED, -1), (SPECIAL, None), (BOOLS, None),
+           (BOOLS, 1),
+           (np.array([np.nan, 1.0, np.nan]), None),
            (ints(1, 1, 3, 1), None), (np.zeros((0, 3)), None), (np.zeros((0, 3)), 0)]]
 row("unique", lambda x, dim, **e: np.unique(x, axis=dim, equal_nan=False, **e), [
     c for c in UNIQUE if c.options["dim"] is None and "return_inverse" not in c.options],

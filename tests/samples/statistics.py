@@ -83,7 +83,8 @@ for name in ("quantile", "nanquantile"):
     row(name, np_quantile, with_(DISTINCT(2, 3), 0.3), with_(DISTINCT(4, 2), 0.7, 0),
         with_(DISTINCT(2, 5), 0.4, -1, True), with_(DISTINCT(2, 5), 0.4, keepdim=True),
         with_(DISTINCT(5), 0.0), with_(DISTINCT(5), 1), with_(DISTINCT(3, 2, 2), 0.35, 1),
-        [with_(DISTINCT(2, 6), 0.33, 1, interpolation=w) for w in WAYS])
+        [with_(DISTINCT(2, 6), 0.33, 1, interpolation=w) for w in WAYS],
+        with_(DISTINCT(6), 0.5, interpolation="nearest"))
     row(name, np_quantile, with_(DISTINCT(4, 2), np.array([0.3, 0.8, 0.6]), 0),
         with_(DISTINCT(2, 3), np.array([0.3, 0.9])), with_(DISTINCT(2, 3), np.array(0.3), 1),
         with_(DISTINCT(2, 3), np.array([0.1, 0.9]), 0, True))
