@@ -232,6 +232,12 @@ def test_comparison_in_the_common_type():
     assert not (tg.tensor([0.1]) == tg.tensor([0.1], dtype=tg.float64)).all()
 
 
+def test_python_types():
+    x = tg.tensor([1, 2])
+    assert x.to(float).dtype == tg.float64 and x.float().to(int).dtype == tg.int64
+    assert x.to(bool).dtype == tg.bool and x.to(np.float32).dtype == tg.float32
+
+
 # ---- Forms ---------------------------------------------------------------------------------------
 
 
@@ -289,6 +295,11 @@ def test_names_are_the_same_ops():
                      "subtract": "sub"}.items():  # fmt: skip
         assert getattr(tg, name) is getattr(tg, op) and hasattr(Tensor, name)
     assert tg.special.expit is tg.sigmoid and tg.special.gammaln is tg.lgamma
+
+
+def test_comparison_with_what_is_no_number():
+    x = tg.ones(2)
+    assert (x == None) is False and (x != None) is True and (x == "a") is False  # noqa: E711
 
 
 def test_shifts():

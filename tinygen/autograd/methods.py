@@ -35,6 +35,12 @@ from .tensor import Tensor
 
 # ---- Operators -----------------------------------------------------------------------------------
 
+
+def is_no_number(y) -> bool:
+    """Whether a tensor can't be compared with y element by element: then they are different."""
+    return y is None or isinstance(y, str)
+
+
 Tensor.__add__ = Tensor.__radd__ = lambda x, y: e.add(x, y)
 Tensor.__sub__ = lambda x, y: e.sub(x, y)
 Tensor.__rsub__ = lambda x, y: e.sub(y, x)
@@ -52,8 +58,8 @@ Tensor.__rmatmul__ = lambda x, y: l.matmul(creation.as_tensor(y), x)
 Tensor.__neg__ = lambda x: e.neg(x)
 Tensor.__pos__ = lambda x: x
 Tensor.__abs__ = lambda x: e.abs(x)
-Tensor.__eq__ = lambda x, y: c.eq(x, y)
-Tensor.__ne__ = lambda x, y: c.ne(x, y)
+Tensor.__eq__ = lambda x, y: NotImplemented if is_no_number(y) else c.eq(x, y)
+Tensor.__ne__ = lambda x, y: NotImplemented if is_no_number(y) else c.ne(x, y)
 Tensor.__lt__ = lambda x, y: c.lt(x, y)
 Tensor.__le__ = lambda x, y: c.le(x, y)
 Tensor.__gt__ = lambda x, y: c.gt(x, y)
@@ -120,21 +126,17 @@ def to(x: Tensor, *args, dtype=None, device=None, copy=False, non_blocking=False
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg.dtype
-        elif isinstance(arg, np.dtype) or (isinstance(arg, type) and arg in _python_dtypes):
+        elif isinstance(arg, np.dtype | type):  # float is float64, as in PyTorch
             dtype = arg
         elif isinstance(arg, bool):
             pass
         else:
             device = arg
     check_device(device)
-    dtype = _python_dtypes.get(dtype, dtype)
     if dtype is None or np.dtype(dtype) == x.dtype:
         return e.clone(x) if copy else x
     return e.cast(x, np.dtype(dtype))
 
-
-_python_dtypes = {float: float32, int: int64, bool: bool_, np.float32: float32, np.float64: float64,
-                  np.int64: int64, np.int32: int32, np.bool_: bool_, np.uint8: uint8}  # fmt: skip
 
 Tensor.to = Tensor.type = to
 Tensor.type_as = lambda x, other: to(x, other.dtype)
