@@ -2,8 +2,15 @@
 
 from . import functional, init, utils
 from .activations import *
+from .attention import *
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .conv import *
+from .dropout import *
 from .layers import *
 from .losses import *
 from .module import Module
+from .normalization import *
 from .parameter import Parameter
+from .pooling import *
+from .recurrent import *
+from .vision import *

@@ -10,12 +10,11 @@ from tinygen.autograd.creation import empty
 
 from . import functional as F
 from . import init
-from .functional.dropout import checked_probability
 from .functional.layer import checked_padding_idx
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "Unflatten"]
+__all__ = ["Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
@@ -104,67 +103,6 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-
-class LayerNorm(Module):
-    """y = (x − mean) / √(var + eps) · weight + bias, per row (Ba, Kiros & Hinton 2016, eq. 4).
-
-    `normalized_shape` is the size of the last axis, or the shape of the last few: mean and variance
-    are taken over these. `weight` (ones at first) and `bias` (zeros) have that shape.
-    """
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        device=None,
-        dtype=None,
-    ):
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape = tuple(shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        for name, present in (
-            ("weight", elementwise_affine),
-            ("bias", elementwise_affine and bias),
-        ):
-            values = empty(*self.normalized_shape, device=device, dtype=dtype) if present else None
-            self.register_parameter(name, None if values is None else Parameter(values))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Back to ones and zeros."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        )
-
-
-class Dropout(Module):
-    """While training, zero each element with probability `p` and scale the others by 1/(1 − p).
-
-    The expected value stays the same, so evaluation changes nothing (Srivastava et al. 2014).
-    """
-
-    def __init__(self, p: float = 0.5, inplace: bool = False):
-        super().__init__()
-        self.p, self.inplace = checked_probability(p), inplace
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}" + (", inplace=True" if self.inplace else "")
 
 
 class Flatten(Module):

@@ -9,12 +9,16 @@ Convolution and pooling are made of these; `padded` lets the windows reach beyon
 is here comes in pairs, of which each is the other's gradient.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..primitive import ShapeError, primitive
 from .shape import expand, reshape
 
 __all__ = ["constant_pad_nd"]
+
+PerDim = int | Sequence[int]  # an option: one number for all dimensions, or a number for each
 
 # ---- Padding -------------------------------------------------------------------------------------
 

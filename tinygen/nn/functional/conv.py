@@ -12,6 +12,7 @@ import math
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.conv import Layout, convolution, convolution_input
 from tinygen.autograd.ops.window import (
+    PerDim,
     check_at_least,
     constant_pad_nd,
     overlap_add,
@@ -35,9 +36,9 @@ def conv_of(n: int):
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None = None,
-        stride=1,
+        stride: PerDim = 1,
         padding: int | tuple | list | str = 0,
-        dilation=1,
+        dilation: PerDim = 1,
         groups: int = 1,
     ) -> Tensor:
         """Filters slid over an input: each output is the sum of products under one place.
@@ -69,11 +70,11 @@ def conv_transpose_of(n: int):
         input: Tensor,
         weight: Tensor,
         bias: Tensor | None = None,
-        stride=1,
-        padding=0,
-        output_padding=0,
+        stride: PerDim = 1,
+        padding: PerDim = 0,
+        output_padding: PerDim = 0,
         groups: int = 1,
-        dilation=1,
+        dilation: PerDim = 1,
     ) -> Tensor:
         """The transpose of a convolution: each input spreads a filter over the output.
 
@@ -186,36 +187,47 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = (conv_transpose_of(n) for
 # ---- Unfold and fold -----------------------------------------------------------------------------
 
 
-def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def unfold(
+    input: Tensor,
+    kernel_size: PerDim,
+    dilation: PerDim = 1,
+    padding: PerDim = 0,
+    stride: PerDim = 1,
+) -> Tensor:
     """Every window on [N, C, H, W] as a column: [N, C · kernel, places]."""
     x, batched = with_batch(input, 2, "unfold")
-    kernel, stride, padding, dilation = windows_from(
-        "unfold", kernel_size, stride, padding, dilation
-    )
-    x = constant_pad_nd(x, both_ends(padding))
-    check_fits(x.shape[2:], kernel, dilation, "unfold")
-    found = sliding_windows(x, kernel, stride, dilation)
+    kernel, steps, ends, apart = windows_from("unfold", kernel_size, stride, padding, dilation)
+    x = constant_pad_nd(x, both_ends(ends))
+    check_fits(x.shape[2:], kernel, apart, "unfold")
+    found = sliding_windows(x, kernel, steps, apart)
     places = math.prod(found.shape[-2:])
     out = found.reshape(len(x), x.shape[1] * math.prod(kernel), places)
     return out if batched else out.squeeze(0)
 
 
-def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def fold(
+    input: Tensor,
+    output_size: PerDim,
+    kernel_size: PerDim,
+    dilation: PerDim = 1,
+    padding: PerDim = 0,
+    stride: PerDim = 1,
+) -> Tensor:
     """Columns [N, C · kernel, places] put back and added up where they overlap: [N, C, H, W]."""
     x, batched = with_batch(input, 1, "fold")
-    kernel, stride, padding, dilation = windows_from("fold", kernel_size, stride, padding, dilation)
+    kernel, steps, ends, apart = windows_from("fold", kernel_size, stride, padding, dilation)
     sizes = per_dim(output_size, 2, "output_size", "fold")
-    whole = tuple(n + 2 * p for n, p in zip(sizes, padding))
-    check_fits(whole, kernel, dilation, "fold")
-    places = places_of(whole, kernel, stride, dilation)
+    whole = tuple(n + 2 * p for n, p in zip(sizes, ends))
+    check_fits(whole, kernel, apart, "fold")
+    places = places_of(whole, kernel, steps, apart)
     if x.shape[1] % math.prod(kernel) or x.shape[2] != math.prod(places):
         raise ShapeError(
             f"fold: an output of size {sizes} has {places} places for a kernel {kernel}, so the "
             f"input must be [N, C · {math.prod(kernel)}, {math.prod(places)}]; got {input.shape}"
         )
     columns = x.reshape(len(x), x.shape[1] // math.prod(kernel), *kernel, *places)
-    out = overlap_add(columns, whole, stride, dilation)
-    out = constant_pad_nd(out, tuple(-n for n in both_ends(padding)))
+    out = overlap_add(columns, whole, steps, apart)
+    out = constant_pad_nd(out, tuple(-n for n in both_ends(ends)))
     return out if batched else out.squeeze(0)
 
 

@@ -7,12 +7,14 @@ input may be missing. The gradient of a maximum goes to the first of several tha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.composed import div
 from tinygen.autograd.ops.window import (
+    PerDim,
     check_at_least,
     collect,
     constant_pad_nd,
@@ -38,7 +40,7 @@ __all__ = [
 # ---- Where the windows lie -----------------------------------------------------------------------
 
 
-def window_options(n: int, op: str, kernel_size, stride, padding, dilation=1) -> tuple:
+def window_options(n: int, op: str, kernel_size, stride, padding, dilation: PerDim = 1) -> tuple:
     """Kernel, stride, padding and dilation for n dimensions; the stride is the kernel if None."""
     kernel = per_dim(kernel_size, n, "kernel_size", op)
     stride = kernel if stride is None or stride == () else per_dim(stride, n, "stride", op)
@@ -83,10 +85,10 @@ def max_pool_of(n: int):
 
     def max_pool(
         input: Tensor,
-        kernel_size,
-        stride=None,
-        padding=0,
-        dilation=1,
+        kernel_size: PerDim,
+        stride: PerDim | None = None,
+        padding: PerDim = 0,
+        dilation: PerDim = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
     ):
@@ -153,7 +155,12 @@ def max_unpool_of(n: int):
     op = f"max_unpool{n}d"
 
     def max_unpool(
-        input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+        input: Tensor,
+        indices: Tensor,
+        kernel_size: PerDim,
+        stride: PerDim | None = None,
+        padding: PerDim = 0,
+        output_size: Sequence[int] | None = None,
     ) -> Tensor:
         """Zeros, with each element of [N, C, *places] where max_pool says that it came from.
 
@@ -214,9 +221,9 @@ def mean_of_windows(
 
 def avg_pool1d(
     input: Tensor,
-    kernel_size,
-    stride=None,
-    padding=0,
+    kernel_size: PerDim,
+    stride: PerDim | None = None,
+    padding: PerDim = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
@@ -231,9 +238,9 @@ def avg_pool_of(n: int):
 
     def avg_pool(
         input: Tensor,
-        kernel_size,
-        stride=None,
-        padding=0,
+        kernel_size: PerDim,
+        stride: PerDim | None = None,
+        padding: PerDim = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
