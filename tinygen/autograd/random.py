@@ -311,8 +311,7 @@ def multinomial(
 def by_cumulative_sum(weights, uniforms) -> np.ndarray:
     """The classes, of [rows, classes], in which uniforms [rows, samples] lie."""
     ends = np.cumsum(weights, 1)
-    total = ends[:, -1:]
-    at = np.minimum(uniforms * total, np.nextafter(total, 0))  # which rounding might exceed
+    at = uniforms * ends[:, -1:]  # less than it, even for the largest uniform
     if uniforms.shape[1] == 1:
         return (at >= ends).sum(1, keepdims=True)
     return np.array([np.searchsorted(e, a, "right") for e, a in zip(ends, at)]).reshape(at.shape)
