@@ -52,6 +52,7 @@ from .autograd.ops.scan import *
 from .autograd.ops.scatter import *
 from .autograd.ops.shape import *
 from .autograd.ops.slices import *
+from .autograd.ops.softmax import *
 from .autograd.ops.special import *
 from .autograd.ops.statistics import *
 from .autograd.random import *

@@ -99,6 +99,8 @@ row("norm", np_norm, with_(NONZERO(3), 0), torch=None)
 NORMED_ZEROS = [with_(ZEROS, p, 1) for p in (0.5, 1, 1.5, 2, 3, math.inf, -math.inf, -1)]
 row("norm", None, NORMED_ZEROS, differentiable=False)
 row("root_of_sum", np.sqrt, each(P), torch=None)
+row("two_norm", lambda x, dim=None, keepdim=False: np.sqrt(np.sum(x * x, dim, keepdims=keepdim)),
+    reductions(N, empty=False), call=lambda x, **o: OPS["two_norm"](x, **o), torch=None)
 
 # ---- Extremes ------------------------------------------------------------------------------------
 

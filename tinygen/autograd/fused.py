@@ -21,15 +21,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from ..kernels import gelu as gelu_kernels
 from ..kernels import layer_norm as layer_norm_kernels
 from .engine import grad
 from .grad_mode import enable_grad, grad_mode
 from .ops.elementwise import clone, erf, sqrt, tanh
 from .ops.reduce import mean
-from .primitive import Primitive, check_unwritten
+from .primitive import PYTORCHS, Primitive, check_unwritten
 from .tensor import Node, Tensor
 
 
@@ -87,6 +85,7 @@ class Fused(Primitive):
         """The arguments in their order, with defaults where none was given."""
         if not options:
             return (*args, *self.default_values[len(args) :])
+        options = {PYTORCHS.get(k, k): v for k, v in options.items()}
         if unknown := options.keys() - self.defaults.keys():
             raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
         rest = self.arguments[len(args) :]
@@ -136,7 +135,7 @@ def has_tangent(x) -> bool:
 
 def rows(x):
     """[..., columns] as a matrix [rows, columns]."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 # ---- GELU ----------------------------------------------------------------------------------------

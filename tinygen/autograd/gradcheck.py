@@ -259,7 +259,7 @@ def is_kink(check: Check, i: int, at) -> bool:
     for h in (check.eps, check.eps / 2):
         right = (check.values(i, moved(x, at, h)) - here) / h
         left = (here - check.values(i, moved(x, at, -h))) / h
-        gaps.append(np.abs(right - left).max())
+        gaps.append(np.abs(right - left).max(initial=0))
     return bool(gaps[0] > 10 * check.eps and gaps[1] > 0.75 * gaps[0])
 
 

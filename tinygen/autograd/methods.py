@@ -19,6 +19,7 @@ from .ops import (
     scan,
     scatter,
     slices,
+    softmax,
     special,
     statistics,
 )
@@ -96,7 +97,7 @@ NOT_METHODS = {
 }  # fmt: skip
 
 MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter,
-           scan, statistics, slices)  # fmt: skip
+           scan, statistics, slices, softmax)  # fmt: skip
 for module in MODULES:
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)

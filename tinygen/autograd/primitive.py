@@ -18,6 +18,7 @@ Integers meeting floats are converted in another, `Primitive.promoted`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
@@ -31,6 +32,10 @@ from .tensor import Node, Storage, Tensor, View
 
 F = TypeVar("F", bound=Callable)
 registry: dict[str, Callable] = {}  # every op, by name: the tests walk it
+
+
+# What PyTorch's arguments are called here: x and y, and what it takes from NumPy.
+PYTORCHS = {"input": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -158,15 +163,13 @@ class Primitive:
     def positional(self, args, options):
         """Tensors given by keyword, moved to their position; PyTorch's names for x and y, too."""
         for name, value in options.items():
-            if isinstance(value, Tensor) or name in ("input", "other"):
+            if isinstance(value, Tensor) or name in PYTORCHS:
                 break
         else:
             return args, options
-        options = {{"input": "x", "other": "y"}.get(k, k): v for k, v in options.items()}
-        last = max(
-            i for i, name in enumerate(self.arguments) if isinstance(options.get(name), Tensor)
-        )
-        names = self.arguments[len(args) : last + 1]
+        options = {PYTORCHS.get(k, k): v for k, v in options.items()}
+        found = [i for i, n in enumerate(self.arguments) if isinstance(options.get(n), Tensor)]
+        names = self.arguments[len(args) : max(found, default=-1) + 1]
         return (*args, *[options.pop(n, self.defaults[n]) for n in names]), options
 
     def promoted(self, args, arrays, found):
@@ -181,10 +184,12 @@ class Primitive:
 
     def explained(self, error: Exception, arrays) -> Exception:
         """NumPy's complaint, with the name of the op and the shapes it was given."""
-        if isinstance(error, ShapeError) or not any(isinstance(a, np.ndarray) for a in arrays):
+        done = isinstance(error, ShapeError | np.linalg.LinAlgError)
+        if done or not any(isinstance(a, np.ndarray) for a in arrays):
             return error
         shapes = " and ".join(str(a.shape) for a in arrays if isinstance(a, np.ndarray))
         kind = ShapeError if isinstance(error, ValueError) else type(error)
+        kind = IndexError if isinstance(error, np.exceptions.AxisError) else kind
         return kind(f"{self.name}: {error} (given shapes {shapes})")
 
     def note_view(self, base, out: Tensor, step: tuple) -> None:
@@ -289,8 +294,23 @@ def primitive(forward=None, **settings) -> Any:
 
 def composition(function: F, name: str = "") -> F:
     """Decorator: register a function made of other ops, which need no gradient of its own."""
+    function = numpy_names(function)
     register(name or function.__name__, function)
     return function
+
+
+def numpy_names(function: F) -> F:
+    """Let a function of `dim` take `axis` and `keepdims` for it, too, as PyTorch's do."""
+    if "dim" not in inspect.signature(function).parameters:
+        return function
+
+    @functools.wraps(function)
+    def renamed(*args, **options):
+        if "axis" in options or "keepdims" in options:
+            options = {PYTORCHS.get(k, k): v for k, v in options.items()}
+        return function(*args, **options)
+
+    return renamed  # pyright: ignore[reportReturnType]
 
 
 def register(name: str, op: Callable) -> None:

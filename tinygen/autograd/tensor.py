@@ -59,6 +59,9 @@ class Storage:
         """To be called after writing to a tensor's array: gradients that need it must know."""
         self.written, self.written_by, self.line = clock(), by, user_line()
 
+    def __getstate__(self):  # code can't be pickled
+        return {**vars(self), "line": None}
+
 
 class View:
     """How a tensor was cut out of another one: `base`, then each of `steps` (op, args, options)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd.ops.order import argmax
-from ..autograd.ops.reduce import softmax
+from ..autograd.ops.softmax import softmax
 from ..autograd.random import Generator, multinomial
 from ..autograd.tensor import Tensor
 

@@ -1,6 +1,7 @@
 """The ops, by topic. Every one is in `tinygen.autograd.primitive.registry`."""
 
 from . import (
+    activation,
     aliases,
     arrange,
     choose,
@@ -18,12 +19,13 @@ from . import (
     scatter,
     shape,
     slices,
+    softmax,
     special,
     statistics,
 )  # fmt: skip
 
 __all__ = [
-    "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise", "index",
-    "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices", "special",
-    "statistics",
+    "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
+    "index", "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices",
+    "softmax", "special", "statistics",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..dtypes import result_dtype
 from ..primitive import primitive
+from ..tensor import Tensor
 from .compare import isnan
 
 __all__ = ["clamp", "fmax", "fmin", "maximum", "minimum"]
@@ -40,7 +41,7 @@ def maximum(x, y):
     return np.maximum(x, y)
 
 
-maximum.vjp(x=lambda g, x, y: share(g, x < y, x <= y), y=lambda g, x, y: share(g, y < x, y <= x))
+maximum.vjp(x=lambda g, x, y: share(g, x, y), y=lambda g, x, y: share(g, y, x))
 
 
 @arithmetic
@@ -49,12 +50,15 @@ def minimum(x, y):
     return np.minimum(x, y)
 
 
-minimum.vjp(x=lambda g, x, y: share(g, x > y, x >= y), y=lambda g, x, y: share(g, y > x, y >= x))
+minimum.vjp(x=lambda g, x, y: share(g, y, x), y=lambda g, x, y: share(g, x, y))
 
 
-def share(g, loses, loses_or_ties):
-    """None of g for an argument that loses, half of it in a tie"""
-    return 0.5 * g * ~loses + 0.5 * g * ~loses_or_ties
+def share(g, winner, loser):
+    """g where the first number is the larger one, half of it in a tie, all of it for a NaN. Which
+    is larger does not change, as far as there is a derivative: no op need be recorded for it."""
+    x, y = (getattr(a, "array", a) for a in (winner, loser))
+    losses = np.add(np.less(x, y), np.less_equal(x, y), dtype=g.dtype)
+    return g * Tensor(1 - losses / 2)
 
 
 @arithmetic

@@ -10,7 +10,7 @@ from ..tensor import Tensor
 from . import choose, elementwise
 from .choose import clamp
 from .compare import floor_divide, trunc, trunc_divide
-from .elementwise import cast, logsigmoid, pow, sigmoid, sub
+from .elementwise import cast, pow, sub
 
 __all__ = [
     "addcdiv", "addcmul", "clamp_max", "clamp_min", "deg2rad", "div", "float_power", "frac",
@@ -119,18 +119,3 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     x = choose.where(x == math.inf, largest if posinf is None else posinf, x)
     x = choose.where(x == -math.inf, -largest if neginf is None else neginf, x)
     return choose.where(x != x, nan or 0.0, x)
-
-
-# ---- Activations ---------------------------------------------------------------------------------
-
-
-@composition
-def softplus(x, beta=1.0, threshold=20.0):
-    """log(1 + e^(beta x)) / beta; x itself where beta x is above the threshold"""
-    return choose.where(x * beta > threshold, x, logsigmoid(x * -beta) * (-1 / beta))
-
-
-@composition
-def silu(x):
-    """x sigmoid(x) (Elfwing et al. 2017; swish: Ramachandran et al. 2017)"""
-    return x * sigmoid(x)

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from ...kernels import activations
 from ...kernels.gelu import erf as erf_array
 from ..primitive import primitive
 from ..tensor import Tensor
@@ -187,7 +188,7 @@ atan2.vjp(
 @real_function
 def sigmoid(x):
     """1 / (1 + e^-x): where e^-x overflows, it is 0"""
-    return 1 / (1 + np.exp(-1.0 * x))
+    return activations.forward(activations.SIGMOID, as_floats(x))
 
 
 sigmoid.vjp(x=lambda g, out: g * out * (1 - out))

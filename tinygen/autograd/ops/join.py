@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from ..parts import Several
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import ShapeError, composition, numpy_names, primitive
 from ..tensor import Tensor
 from .index import getitem, select
 from .shape import checked_dim, expand, narrow, one_list, reshape, sizes, squeeze
@@ -44,6 +44,7 @@ def listed(tensors, op: str) -> list:
     return tensors
 
 
+@numpy_names
 def cat(tensors, dim=0):
     """The tensors one behind the other along `dim`; their other dimensions agree. Empty 1-D tensors
     fit everywhere, as in PyTorch."""
@@ -86,6 +87,7 @@ def stacked(*arrays, dim):
 stacked.vjp(arrays=lambda g, position, dim: select(g, dim, position))
 
 
+@numpy_names
 def stack(tensors, dim=0):
     """The tensors, all of one shape, along a new dimension `dim`"""
     tensors = listed(tensors, "stack")

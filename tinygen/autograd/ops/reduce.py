@@ -14,15 +14,16 @@ import numpy as np
 
 from ..dtypes import result_dtype
 from ..primitive import composition, primitive, registry
+from ..tensor import Tensor
 from .choose import where
 from .compare import eq, isnan, ne
-from .elementwise import exp
+from .elementwise import cast, exp
 from .join import cat
 from .shape import checked_dims, expand, narrow, reshape, squeeze
 
 __all__ = [
-    "all", "amax", "amin", "aminmax", "any", "count_nonzero", "log_softmax", "logsumexp", "mean",
-    "nanmean", "nansum", "norm", "prod", "softmax", "sum",
+    "all", "amax", "amin", "aminmax", "any", "count_nonzero", "logsumexp", "mean",
+    "nanmean", "nansum", "norm", "prod", "sum",
 ]  # fmt: skip
 
 
@@ -66,9 +67,14 @@ def with_kept_dims(g, x_shape, dim):
 
 def spread(g, x_shape, dim, keepdim):
     """The opposite of a reduction: every element that was reduced gets the value g."""
-    if x_shape and not keepdim:
+    if dim is not None and x_shape and not keepdim:
         g = with_kept_dims(g, x_shape, dim)
     return expand(g, x_shape)
+
+
+def as_type(g, dtype):
+    """A cotangent in the type of what it is for."""
+    return g if g.array.dtype == dtype else cast(g, dtype)
 
 
 def reduced_count(shape, dim) -> int:
@@ -92,6 +98,8 @@ def add_up(x: np.ndarray, dims, keepdim=False, dtype=None) -> np.ndarray:
     NumPy adds in pairs only along the dimension that is contiguous in memory, and one by one along
     others: of those, the longest is first cut into runs of 32, until few sums are left.
     """
+    if x.size <= 256:
+        return np.add.reduce(x, axis=dims, dtype=dtype, keepdims=keepdim)
     at = max(dims, key=x.shape.__getitem__, default=0)
     in_pairs = not dims or x.strides[at] == x.itemsize or (len(dims) == x.ndim and x.flags.forc)
     if in_pairs or x.shape[at] < 64 or x.dtype.kind != "f":
@@ -111,7 +119,9 @@ def sum(x, dim=None, keepdim=False, dtype=None):
     return add_up(x, dims_of(dim, x.ndim), keepdim, dtype)
 
 
-sum.vjp(x=lambda g, x_shape, x_dtype, dim, keepdim: spread(g, x_shape, dim, keepdim).to(x_dtype))
+sum.vjp(
+    x=lambda g, x_shape, x_dtype, dim, keepdim: as_type(spread(g, x_shape, dim, keepdim), x_dtype)
+)
 
 
 @primitive
@@ -135,7 +145,7 @@ def mean(x, dim=None, keepdim=False, dtype=None):
 
 
 def share_of_mean(g, x_shape, x_dtype, dim, keepdim):
-    return spread(g / reduced_count(x_shape, dim), x_shape, dim, keepdim).to(x_dtype)
+    return as_type(spread(g / reduced_count(x_shape, dim), x_shape, dim, keepdim), x_dtype)
 
 
 mean.vjp(x=share_of_mean)
@@ -178,7 +188,7 @@ def prod(x, dim=None, keepdim=False, dtype=None):
     return x if keepdim else squeeze(x, dim)
 
 
-# ---- Log-sum-exp and softmax ---------------------------------------------------------------------
+# ---- Log-sum-exp ---------------------------------------------------------------------------------
 
 
 @primitive
@@ -201,39 +211,6 @@ def share_of_sum(g, x, out, dim, keepdim):
 logsumexp.vjp(x=share_of_sum)
 
 
-def below_top(x, dim, dtype):
-    """x as `dtype`, less the maximum along `dim`, so that e^x overflows nowhere; and the axis."""
-    x, dims = x if dtype is None else x.astype(dtype), dims_of(operator.index(dim), x.ndim)
-    return (x - np.max(x, axis=dims, keepdims=True) if x.size else np.array(x)), dims
-
-
-@primitive
-@np.errstate(all="ignore")
-def softmax(x, dim, dtype=None):
-    """e^x divided by its sum over `dim`; x is converted to `dtype` first"""
-    z, dims = below_top(x, dim, dtype)
-    e = np.exp(z)
-    return e / add_up(e, dims, keepdim=True)
-
-
-softmax.vjp(
-    x=lambda g, out, x_dtype, dim: (out * (g - sum(g * out, dim, keepdim=True))).to(x_dtype)
-)
-
-
-@primitive
-@np.errstate(all="ignore")
-def log_softmax(x, dim, dtype=None):
-    """log(softmax(x)), exact also where the softmax underflows"""
-    z, dims = below_top(x, dim, dtype)
-    return z - np.log(add_up(np.exp(z), dims, keepdim=True))
-
-
-log_softmax.vjp(
-    x=lambda g, out, x_dtype, dim: (g - exp(out) * sum(g, dim, keepdim=True)).to(x_dtype)
-)
-
-
 # ---- Extremes ------------------------------------------------------------------------------------
 
 MinMax = namedtuple("MinMax", "min max")
@@ -252,10 +229,13 @@ def amin(x, dim=None, keepdim=False):
 
 
 def share_among_equals(g, x, out, dim=None, keepdim=False):
-    """Of several elements that are equal to the output, each gets the same part of g."""
-    chosen = eq(x, spread(out.detach(), x.shape, dim, keepdim)).to(g.dtype)
-    share = chosen / sum(chosen, dim, keepdim=True)
-    return spread(g, x.shape, dim, keepdim) * share
+    """Of several elements that are equal to the output, each gets the same part of g. Which are
+    does not change with x, as far as there is a derivative: no op need be recorded for it."""
+    dims = dims_of(dim, x.ndim)
+    top = out.array if keepdim else np.expand_dims(out.array, dims)
+    chosen = x.array == top
+    share = chosen / np.add.reduce(chosen, axis=dims, keepdims=True, dtype=g.dtype)
+    return spread(g, x.shape, dim, keepdim) * Tensor(share)
 
 
 amax.vjp(x=share_among_equals)
@@ -286,6 +266,21 @@ def half_over_root(g, out):
 root_of_sum.vjp(x=half_over_root)
 
 
+@primitive(name="two_norm")
+def length(x, dim=None, keepdim=False):
+    """√(Σ x²) over `dim`, whose gradient at 0 is taken as 0"""
+    return np.sqrt(add_up(x * x, dims_of(dim, x.ndim), keepdim))
+
+
+def direction(g, x, out, dim, keepdim):
+    """g x / |x|"""
+    unit = x / spread(where(eq(out, 0), 1.0, out), x.shape, dim, keepdim)
+    return spread(g, x.shape, dim, keepdim) * unit
+
+
+length.vjp(x=direction)
+
+
 @composition
 def norm(x, p: float | str | None = "fro", dim=None, keepdim=False, dtype=None):
     """(Σ |x|^p)^(1/p) over `dim`. p: a number; "fro" is 2; inf and -inf the largest and smallest
@@ -294,7 +289,7 @@ def norm(x, p: float | str | None = "fro", dim=None, keepdim=False, dtype=None):
     x = x if dtype is None else x.to(dtype)
     check_float(x, "norm")
     if p in ("fro", 2, None):
-        return root_of_sum(sum(x * x, dim, keepdim))
+        return length(x, dim, keepdim)
     if p == "nuc":
         dim = dims_of(dim, x.ndim, "norm")
         return registry["linalg_matrix_norm"](x, "nuc", dim, keepdim)

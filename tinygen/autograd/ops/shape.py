@@ -149,7 +149,7 @@ def expand(x, shape):
     if -1 in shape:
         full = [x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)]
     try:
-        out = np.broadcast_to(x, full)
+        out = repeated(x, full)
     except ValueError:
         raise ShapeError(
             f"expand: a tensor of shape {x.shape} can't be expanded to {tuple(shape)}: only "
@@ -158,6 +158,22 @@ def expand(x, shape):
     if out.size == x.size and x.size:  # nothing is repeated, so it can be written
         return x[(None,) * lead + (...,)]
     return out
+
+
+def repeated(x, shape):
+    """np.broadcast_to, and where memory is contiguous in half of its time"""
+    lead = len(shape) - x.ndim
+    strides = [0] * lead
+    for n, size, stride in zip(x.shape, shape[lead:], x.strides):
+        strides.append(stride if n == size else 0)
+        if n not in (1, size):
+            break
+    else:
+        if x.flags.c_contiguous and lead >= 0 and x.size:
+            out = np.ndarray(shape, x.dtype, x, 0, strides)
+            out.flags.writeable = False
+            return out
+    return np.broadcast_to(x, shape)
 
 
 # Undoing the broadcast, which every cotangent gets, is the whole gradient.

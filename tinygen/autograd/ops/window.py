@@ -158,11 +158,9 @@ def pick(x, index, dim):
 @primitive
 def collect(x, index, dim, size):
     """Zeros of `size` along `dim`, to which slice i of x is added as slice index[i]"""
-    order = np.argsort(index, kind="stable")
-    slices, first = np.unique(index[order], return_index=True)
-    out = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
-    if len(index):
-        out[(slice(None),) * dim + (slices,)] = np.add.reduceat(np.take(x, order, dim), first, dim)
+    out, before = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype), (slice(None),) * dim
+    for i, at in enumerate(index):
+        out[(*before, at)] += x[(*before, i)]
     return out
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygen.autograd import Tensor, fused
-from tinygen.autograd.ops import composed, elementwise
+from tinygen.autograd.ops import activation, elementwise
+from tinygen.autograd.ops.activation import softplus
 from tinygen.autograd.ops.choose import clamp, where
-from tinygen.autograd.ops.composed import softplus
 from tinygen.autograd.ops.elementwise import abs, expm1, logsigmoid, sigmoid, tanh
 from tinygen.autograd.primitive import ShapeError, composition
 from tinygen.autograd.random import Generator, rand
@@ -129,7 +129,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), also known as swish (Elfwing, Uchibe & Doya 2018)."""
-    return _over(input, composed.silu) if inplace else composed.silu(input)
+    return _over(input, activation.silu) if inplace else activation.silu(input)
 
 
 @composition

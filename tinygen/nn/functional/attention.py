@@ -9,7 +9,7 @@ import numpy as np
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.attention import attention
 from tinygen.autograd.ops.choose import where
-from tinygen.autograd.ops.reduce import softmax
+from tinygen.autograd.ops.softmax import softmax
 from tinygen.autograd.primitive import ShapeError, composition
 
 from .dropout import dropout

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.ops import reduce
+from tinygen.autograd.ops import softmax as ops_softmax
 from tinygen.autograd.ops.elementwise import sigmoid
 from tinygen.autograd.ops.join import chunk
 from tinygen.autograd.ops.shape import checked_dim
@@ -22,19 +22,19 @@ __all__ = [
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`, after conversion to `dtype` if that is given."""
     dim = _given("softmax", input, dim, _stacklevel)
-    return reduce.softmax(input if dtype is None else input.to(dtype), dim)
+    return ops_softmax.softmax(input if dtype is None else input.to(dtype), dim)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """softmax(−x)."""
     dim = _given("softmin", input, dim, _stacklevel)
-    return reduce.softmax(-(input if dtype is None else input.to(dtype)), dim)
+    return ops_softmax.softmax(-(input if dtype is None else input.to(dtype)), dim)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """x − log Σ exp(x) along `dim`, exact where the softmax itself would underflow."""
     dim = _given("log_softmax", input, dim, _stacklevel)
-    return reduce.log_softmax(input if dtype is None else input.to(dtype), dim)
+    return ops_softmax.log_softmax(input if dtype is None else input.to(dtype), dim)
 
 
 def _given(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
@@ -67,7 +67,7 @@ def gumbel_softmax(
     `eps` does nothing; PyTorch has it for compatibility, too.
     """
     noise = np.asarray(rng_of(generator).gumbel(size=logits.shape), logits.dtype)
-    soft = reduce.softmax((logits + Tensor(noise)) / tau, dim)
+    soft = ops_softmax.softmax((logits + Tensor(noise)) / tau, dim)
     if not hard:
         return soft
     index = soft.detach().argmax(dim, keepdim=True)

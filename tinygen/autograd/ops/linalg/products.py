@@ -1,5 +1,7 @@
 """Products of matrices and vectors."""
 
+import math
+
 import numpy as np
 
 from ....kernels import matmul as kernel
@@ -34,6 +36,8 @@ matrix_product.vjp(
 
 def matmul(x, y):
     """x @ y. A 1-D operand is a row on the left, a column on the right; its dimension goes away."""
+    if x.ndim == y.ndim == 2:
+        return matrix_product(x, y)
     if (
         x.ndim > 2 and y.ndim == 2
     ):  # one large product instead of many: faster, and so is its gradient
@@ -149,12 +153,12 @@ def linear(x, weight, bias=None):
     out = kernel.matmul(as_rows(x), weight.T)
     if bias is not None:
         out += bias
-    return out.reshape(*x.shape[:-1], len(weight))
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
 
 
 def as_rows(x):
     """[..., n] as a matrix of rows [rows, n]"""
-    return x.reshape((int(np.prod(x.shape[:-1])), x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 linear.vjp(

@@ -1,0 +1,45 @@
+"""Activations that are hot enough for a kernel."""
+
+import numpy as np
+
+from ...kernels import activations as kernels
+from ..fused import Fused
+from .choose import where
+from .elementwise import logsigmoid, sigmoid
+
+
+@Fused
+def silu(x):
+    """x sigmoid(x) (Elfwing et al. 2017; swish: Ramachandran et al. 2017)"""
+    return x * sigmoid(x)
+
+
+@silu.kernel
+def _(x):
+    return kernels.forward(kernels.SILU, x), ()
+
+
+@silu.gradient
+def _(g, saved, wanted, x):
+    return (kernels.backward(kernels.SILU, g, x),)
+
+
+@Fused
+def softplus(x, beta=1.0, threshold=20.0):
+    """log(1 + e^(beta x)) / beta; x itself where beta x is above the threshold"""
+    return where(x * beta > threshold, x, logsigmoid(x * -beta) * (-1 / beta))
+
+
+@softplus.kernel
+def _(x, beta, threshold):
+    scaled = x * x.dtype.type(beta) if beta != 1 else x
+    y = kernels.forward(kernels.SOFTPLUS, scaled)
+    y = y if beta == 1 else y / x.dtype.type(beta)
+    return np.where(scaled > threshold, x, y), (scaled,)
+
+
+@softplus.gradient
+def _(g, saved, wanted, x, beta, threshold):
+    (scaled,) = saved
+    dx = kernels.backward(kernels.SOFTPLUS, g, scaled)
+    return np.where(scaled > threshold, g, dx), None, None
