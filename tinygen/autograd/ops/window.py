@@ -9,6 +9,7 @@ Convolution and pooling are made of these; `padded` lets the windows reach beyon
 is here comes in pairs, of which each is the other's gradient.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -158,7 +159,8 @@ def pick(x, index, dim):
 @primitive
 def collect(x, index, dim, size):
     """Zeros of `size` along `dim`, to which slice i of x is added as slice index[i]"""
-    out, before = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype), (slice(None),) * dim
+    before = (slice(None),) * dim
+    out = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
     for i, at in enumerate(index):
         out[(*before, at)] += x[(*before, i)]
     return out
@@ -171,20 +173,24 @@ collect.vjp(x=lambda g, index, dim: pick(g, index, dim))
 # ---- One element of each row ---------------------------------------------------------------------
 
 
+def flat(index, size: int):
+    """Indices into rows [..., size] as indices into all rows behind one another."""
+    lead = index.shape[:-1]
+    return index + (np.arange(math.prod(lead)) * size).reshape(*lead, 1)
+
+
 @primitive
 def pick_each(x, index):
     """x[row, index[row, i]] for rows x [..., n] and an array index [..., i]: [..., i]"""
-    return np.take_along_axis(x, index, -1)
+    return np.take(x.reshape(-1), flat(index, x.shape[-1]))
 
 
 @primitive
 def collect_each(x, index, size):
     """Zeros [..., size], to which x[row, i] is added at index[row, i]"""
-    lead = x.shape[:-1]
-    rows = int(np.prod(lead))
-    flat = index.reshape(rows, index.shape[-1]) + np.arange(rows)[:, None] * size
-    sums = np.bincount(flat.reshape(-1), x.reshape(-1), rows * size)
-    return sums.astype(x.dtype).reshape(*lead, size)
+    out = np.zeros((*x.shape[:-1], size), x.dtype)
+    np.add.at(out.reshape(-1), flat(index, size).reshape(-1), x.reshape(-1))
+    return out
 
 
 @primitive
@@ -192,7 +198,7 @@ def place_each(x, index, size):
     """Zeros [..., size], with x[row, i] at index[row, i]. Where an index occurs twice, the last one
     counts; but the gradient is given to all, as in PyTorch."""
     out = np.zeros((*x.shape[:-1], size), x.dtype)
-    np.put_along_axis(out, index, x, -1)
+    out.reshape(-1)[flat(index, size)] = x
     return out
 
 

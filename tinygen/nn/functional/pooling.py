@@ -126,28 +126,26 @@ def largest_of_windows(op: str, x: np.ndarray, options: tuple, ceil_mode: bool) 
     found = [pool_places(*z, ceil_mode) for z in zip(sizes, kernel, stride, padding, dilation)]
     places, ends = [f for f, _ in found], [e for _, e in found]
     check_fits([s + p + max(e, p) for s, p, e in zip(sizes, padding, ends)], kernel, dilation, op)
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    x = padded(x, list(zip(padding, ends)), lowest)
-    offsets = list(np.ndindex(*kernel))
-    best = np.array(x[under(offsets[0], places, stride, dilation)])
-    which = np.zeros(best.shape, np.intp)
-    for i, k in enumerate(offsets[1:], 1):
-        each = x[under(k, places, stride, dilation)]
-        better = (each > best) | (each != each)
-        np.copyto(best, each, where=better)
-        which[better] = i
-    index = np.zeros(best.shape, np.int64)
-    offset = np.unravel_index(which, kernel)
-    for i, (n, s, p, d) in enumerate(zip(sizes, stride, padding, dilation)):
-        start = np.arange(places[i]) * s - p
-        start = start.reshape(-1, *[1] * (len(sizes) - 1 - i))
-        first = start + np.maximum(-(start // d), 0) * d  # the first that is not padding: if all
-        if first.max(initial=0) >= n:  # are -inf, it is chosen
+    starts, first = [], []  # of each window; and which of its elements is the first in x
+    for size, n, s, p, d in zip(sizes, places, stride, padding, dilation):
+        starts.append(np.arange(n) * s - p)
+        first.append(np.maximum(-(starts[-1] // d), 0))
+        if (starts[-1] + first[-1] * d).max() >= size:
             raise ShapeError(
                 f"{op}: a window lies wholly in the padding, where there is nothing to choose from"
             )
-        index = index * n + np.maximum(start + offset[i] * d, first)
-    return index
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    x = padded(x, list(zip(padding, ends)), lowest)
+    offsets = list(np.ndindex(*kernel))
+    best = x[under(offsets[0], places, stride, dilation)]
+    which = np.ravel_multi_index(np.ix_(*first), kernel)  # if all others are -inf, too
+    for i, k in enumerate(offsets[1:], 1):
+        each = x[under(k, places, stride, dilation)]
+        better = (each > best) | (each != each)
+        best, which = np.maximum(best, each), np.where(better, i, which)
+    apart = np.cumprod((1, *sizes[:0:-1]))[::-1]  # neighbours along a dimension, in a flat plane
+    start = sum(np.ix_(*[s * a for s, a in zip(starts, apart)]))
+    return start + (np.array(offsets) * dilation @ apart)[np.broadcast_to(which, best.shape)]
 
 
 def max_unpool_of(n: int):
@@ -294,12 +292,14 @@ def adaptive_avg_pool_of(n: int):
 
 def means_along(x: Tensor, dim: int, bounds: list[tuple[int, int]]) -> Tensor:
     """The means of x from start to stop along `dim`, for each (start, stop)."""
+    size, places = x.shape[dim], len(bounds)
+    if places and size % places == 0:  # all windows are of one size
+        parts = x.reshape(*x.shape[:dim], places, size // places, *x.shape[dim + 1 :])
+        return parts.mean(dim + 1)
     counts = np.array([stop - start for start, stop in bounds], np.intp)
-    if (counts == 1).all() and len(counts) == x.shape[dim]:
-        return x
     elements = np.array([i for start, stop in bounds for i in range(start, stop)], np.intp)
-    owner = np.repeat(np.arange(len(bounds)), counts)
-    sums = collect(pick(x, elements, dim), owner, dim, len(bounds))
+    owner = np.repeat(np.arange(places), counts)
+    sums = collect(pick(x, elements, dim), owner, dim, places)
     return sums / counts.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
 
 
