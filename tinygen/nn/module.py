@@ -33,6 +33,11 @@ class LoadResult(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"LoadResult(missing_keys={self[0]}, unexpected_keys={self[1]})"
+
 
 class Module:
     """The base of layers and models. Make the parts in `__init__`, use them in `forward`:
@@ -92,7 +97,10 @@ class Module:
     # ---- The registers ---------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Parameter):
+        parametrization = self._parametrization(name)
+        if parametrization is not None:
+            parametrization.right_inverse(value)
+        elif isinstance(value, Parameter):
             self._file("_parameters", name, value)
         elif isinstance(value, Module):
             self._file("_modules", name, value)
@@ -109,7 +117,15 @@ class Module:
             found = self.__dict__.get(register, ())
             if name in found:
                 return found[name]
+        parametrization = self._parametrization(name)
+        if parametrization is not None:
+            return parametrization()
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _parametrization(self, name: str) -> Any:
+        """What computes this attribute, if nn.utils.parametrize was told to; otherwise None."""
+        found = self.__dict__.get("_modules", {}).get("parametrizations")
+        return None if found is None else found._modules.get(name)
 
     def __delattr__(self, name: str) -> None:
         for register in REGISTERS:
@@ -273,9 +289,12 @@ class Module:
                     state[_join(path, name)] = value if keep_vars else value.detach()
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> LoadResult:
         """Copy values in from a mapping of dotted paths to tensors (or ndarrays).
 
+        With `assign` parameters and buffers take over the given memory, and its dtype, instead.
         Returns the missing and the unexpected keys, which only `strict=False` lets pass. All that
         is wrong is listed in one RuntimeError, and then nothing has been loaded.
         """
@@ -304,7 +323,10 @@ class Module:
             )
         with no_grad():
             for key, value in found.items():
-                own[key].copy_(value)
+                if assign:
+                    own[key].data = value.detach()
+                else:
+                    own[key].copy_(value)
         return LoadResult(missing, unexpected)
 
     # ---- Modes and types -------------------------------------------------------------------------
