@@ -183,6 +183,16 @@ def test_load_state_dict_lists_all_that_is_wrong_and_loads_nothing():
     assert np.array_equal(model.scale.array, before["scale"].array * 2 + 1)
 
 
+def test_assigned_state_is_taken_over():
+    layer, given = nn.Linear(2, 2), nn.Linear(2, 2).double()
+    weight = layer.weight
+    result = layer.load_state_dict(given.state_dict(), assign=True)
+    assert repr(result) == "<All keys matched successfully>"
+    assert layer.weight is weight and weight.requires_grad and weight.dtype == float64
+    assert np.shares_memory(weight.array, given.weight.array)
+    assert "missing_keys=['bias']" in repr(layer.load_state_dict({"weight": given.weight}, False))
+
+
 def test_load_state_dict_wants_tensors_in_a_mapping():
     with pytest.raises(TypeError, match="dict-like"):
         nn.Linear(1, 1).load_state_dict([1, 2])

@@ -14,6 +14,7 @@ from tinygen.nn.utils import (
     parameters_to_vector,
     vector_to_parameters,
 )  # fmt: skip
+from tinygen.nn.utils.rnn import pad_sequence, unpad_sequence
 
 GRADIENTS = [np.array([[3.0, -1.0]]), np.array([2.0, 0.5, -4.0])]
 
@@ -68,6 +69,15 @@ def test_clip_grad_value():
     assert params[1].grad.array.tolist() == [1.5, 0.5, -1.5]
 
 
+def test_norm_and_clipping_apart_are_clipping():
+    params, others = params_with_gradients(), params_with_gradients()
+    total = nn.utils.get_total_norm([p.grad for p in params[:2]], 3.0)
+    nn.utils.clip_grads_with_norm_(iter(params), 0.5, total)
+    assert clip_grad_norm_(iter(others), 0.5, 3.0, foreach=True).item() == total.item()
+    for p, q in zip(params[:2], others[:2]):
+        assert np.array_equal(p.grad.array, q.grad.array)
+
+
 def test_vector_there_and_back():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     vector = parameters_to_vector(model.parameters())
@@ -75,3 +85,33 @@ def test_vector_there_and_back():
     vector_to_parameters(vector * 0 + 2, model.parameters())
     assert all((p.array == 2).all() and p.requires_grad for p in model.parameters())
     assert model[0].weight.shape == (3, 2)
+    with pytest.raises(ValueError, match=r"vector of 13 numbers, got shape \(12,\)"):
+        vector_to_parameters(zeros(12), model.parameters())
+    with pytest.raises(TypeError, match="list"):
+        vector_to_parameters([1.0], model.parameters())
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pad_sequence_is_pytorchs(side, batch_first):
+    torch = pytest.importorskip("torch")
+    arrays = [np.arange(2.0 * n).reshape(n, 2) for n in (3, 1, 4, 0)]
+    found = pad_sequence([tensor(a) for a in arrays], batch_first, -1.0, side)
+    expected = torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(a) for a in arrays], batch_first, -1.0, side
+    )
+    assert np.array_equal(found.array, expected.numpy()) and found.dtype == float64
+    if side == "right":
+        for x, a in zip(unpad_sequence(found, tensor([3, 1, 4, 0]), batch_first), arrays):
+            assert np.array_equal(x.array, a)
+
+
+def test_pad_sequence_passes_gradients_on_and_refuses_nonsense():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    (pad_sequence([x, zeros(3)]) * tensor([[1.0, 0.0], [2.0, 0.0], [4.0, 0.0]])).sum().backward()
+    assert x.grad.array.tolist() == [1, 2]
+    assert pad_sequence([tensor([1, 2]), tensor([3])]).array.tolist() == [[1, 3], [2, 0]]
+    with pytest.raises(RuntimeError, match="empty"):
+        pad_sequence([])
+    with pytest.raises(ValueError, match="'middle'"):
+        pad_sequence([x], padding_side="middle")
