@@ -36,6 +36,7 @@ class ParametrizationList(ModuleList):
     def __init__(self, modules: Iterable[Module], original: Tensor):
         super().__init__(modules)
         self._is_parameter = isinstance(original, Parameter)
+        requires_grad = original.requires_grad
         with no_grad():
             values = self._inverted(original)
         self._names = ["original"]
@@ -44,10 +45,10 @@ class ParametrizationList(ModuleList):
         for name, value in zip(self._names, values if isinstance(values, tuple) else (values,)):
             if not self._is_parameter:
                 self.register_buffer(name, value)
-            elif value is original:  # the same object, so that an optimizer that has it goes on
-                self.register_parameter(name, original)
+            elif isinstance(value, Parameter):  # the same one, which an optimizer may have
+                self.register_parameter(name, value)
             else:
-                self.register_parameter(name, Parameter(value.detach(), original.requires_grad))
+                self.register_parameter(name, Parameter(value.detach(), requires_grad))
 
     def originals(self) -> list[Tensor]:
         """What the weight is computed from."""
@@ -94,18 +95,17 @@ def register_parametrization(
     """
     parametrization.train(module.training)
     before = getattr(module, tensor_name, None)
+    if not isinstance(before, Tensor):
+        raise ValueError(
+            f"{type(module).__name__} has no parameter or buffer '{tensor_name}' to parametrise"
+        )
     if is_parametrized(module, tensor_name):
         found = module.parametrizations[tensor_name]
         found.append(parametrization)
         undo = lambda: found.__delitem__(-1)
-    elif tensor_name in module._parameters or tensor_name in module._buffers:
-        assert before is not None
+    else:
         found = ParametrizationList([parametrization], before)
         undo = lambda: None
-    else:
-        raise ValueError(
-            f"{type(module).__name__} has no parameter or buffer '{tensor_name}' to parametrise"
-        )
     with no_grad():
         after = found()
     if not unsafe and (after.shape, after.dtype) != (before.shape, before.dtype):
