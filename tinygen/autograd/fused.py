@@ -147,13 +147,13 @@ def gelu(x, approximate="none"):
     approximate="tanh", x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, as in GPT-2."""
     if approximate == "tanh":
         return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-    if approximate != "none":
-        raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
 
 
 @gelu.kernel
 def _(x, approximate):
+    if approximate not in gelu_kernels.FORMS:
+        raise ValueError(f'approximate must be "none" or "tanh", not {approximate!r}')
     return gelu_kernels.forward(x, approximate), ()
 
 

@@ -289,6 +289,8 @@ def select(x, dim, index):
 @primitive
 def embedding(weight, indices):
     """Row indices[...] of the table weight [num_embeddings, width]: [..., width]"""
+    if weight.ndim != 2:
+        raise ShapeError(f"the weight must be a table [num_embeddings, width], not {weight.shape}")
     if indices.dtype.kind not in "iu":
         raise IndexError(f"indices must be integers; they are {indices.dtype}")
     if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
