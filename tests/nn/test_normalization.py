@@ -37,9 +37,17 @@ def test_layer_is_torchs(name, options, keywords, shape):
     assert_twins(name, *options, shapes=[shape], **keywords)
 
 
-@pytest.mark.parametrize("name", ["CosineSimilarity", "PairwiseDistance"])
-def test_comparison_is_torchs(name):
-    assert_twins(name, shapes=[(3, 4), (3, 4)], steps=1)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("CosineSimilarity", {}),
+        ("CosineSimilarity", {"dim": 0, "eps": 100.0}),  # a bound that leaves the gradient alone
+        ("PairwiseDistance", {}),
+        ("PairwiseDistance", {"p": 3.0, "keepdim": True}),
+    ],
+)
+def test_comparison_is_torchs(name, options):
+    assert_twins(name, shapes=[(3, 4), (3, 4)], steps=1, **options)
 
 
 def test_a_training_is_torchs():

@@ -61,6 +61,13 @@ def test_interpolation_of_a_ramp_is_a_ramp():
     assert y.dtype == float32
 
 
+def test_nearest_to_the_same_size_or_the_double_is_exact():
+    """Whatever the scale factor was that led there, as in PyTorch."""
+    x = arange(4.0).reshape(1, 1, 4)
+    assert F.interpolate(x, scale_factor=1.2).tolist() == x.tolist()
+    assert F.interpolate(x, scale_factor=2.2).tolist() == [[[0, 0, 1, 1, 2, 2, 3, 3]]]
+
+
 def test_interpolation_does_not_leak_nan():
     x = tensor([[[float("nan"), 1.0, 2.0]]])
     y = F.interpolate(x, 6, mode="linear").array[0, 0]
@@ -91,6 +98,19 @@ def test_interpolation_does_not_leak_nan():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(zeros(1, 2, 3))
+
+
+def test_a_grid_made_by_the_identity_reads_the_image_itself():
+    manual_seed(0)
+    x = randn(2, 3, 4, 5)
+    identity = tensor([[[1.0, 0, 0], [0, 1, 0]]] * 2)
+    for align_corners in (False, True):
+        grid = F.affine_grid(identity, x.shape, align_corners)
+        for mode in ("bilinear", "nearest", "bicubic"):
+            y = F.grid_sample(x, grid, mode, align_corners=align_corners)
+            np.testing.assert_allclose(y.array, x.array, rtol=1e-4, atol=1e-5)
+    half = F.affine_grid(tensor([[[1.0, 0, 1], [0, 1, 0]]] * 2), x.shape, False)
+    assert (F.grid_sample(x, half, align_corners=False).array[..., -2:] == 0).all()  # outside
 
 
 # ---- Dropout of channels -------------------------------------------------------------------------

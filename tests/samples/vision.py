@@ -65,3 +65,16 @@ row("pixel_shuffle", np_shuffled, with_(N(0, 4, 1, 1), 2), torch=None)
 row("pixel_unshuffle", None, with_(N(0, 1, 2, 2), 2), torch=None)
 row("channel_shuffle", lambda x, g: np.stack(np.split(x, g, 1), 2).reshape(x.shape),
     with_(N(1, 4, 2), 2), with_(N(2, 6, 1, 2), 3))
+
+# ---- Grids ---------------------------------------------------------------------------------------
+
+row("affine_grid", None, with_(N(1, 2, 3), (1, 1, 2, 3), False),
+    with_(N(2, 2, 3), (2, 1, 3, 2), True),
+    with_(N(1, 3, 4), (1, 1, 2, 1, 2), False), with_(N(0, 2, 3), (0, 1, 2, 2), False))
+for corners in (False, True):
+    row("grid_sample", None, with_(N(1, 2, 3, 2), N(1, 2, 3, 2), align_corners=corners),
+        with_(N(0, 1, 2, 2), N(0, 1, 2, 2), align_corners=corners),
+        with_(N(1, 1, 2, 2, 2), UNIT(1, 1, 2, 1, 3), align_corners=corners),
+        *[with_(N(1, 1, 3, 3), N(1, 2, 1, 2), mode, pads, corners)
+          for mode in ("bilinear", "nearest", "bicubic")
+          for pads in ("border", "reflection", *["zeros"] * (mode != "bilinear"))])

@@ -8,6 +8,7 @@
     conv             convolutions, their transposes, unfold and fold
     pooling          the largest element or the mean of windows
     vision           padding, interpolation, the arrangement of pixels
+    grid             reading images at any places
     attention        scaled dot-product attention
     regression       losses that compare numbers with numbers
     classification   losses that compare scores with labels
@@ -21,6 +22,7 @@ from .attention import *
 from .classification import *
 from .conv import *
 from .dropout import *
+from .grid import *
 from .layer import *
 from .margin import *
 from .normalization import *

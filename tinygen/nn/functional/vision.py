@@ -194,7 +194,6 @@ def resampled(x: Tensor, dim: int, out: int, step: float, mode: str, align_corne
     if mode in ("nearest", "nearest-exact"):
         return pick(x, nearest(size, out, step, 0.5 if mode == "nearest-exact" else 0.0), dim)
     place = i * step if align_corners else (i + 0.5) * step - 0.5
-    place = place if mode == "bicubic" else np.maximum(place, 0)
     below = np.floor(place)
     t, total = place - below, None
     weights = cubic_weights(t) if mode == "bicubic" else {0: 1 - t, 1: t}
@@ -215,7 +214,7 @@ def nearest(size: int, out: int, step: float, offset: float) -> np.ndarray:
     return np.minimum(place.astype(np.intp), size - 1)
 
 
-def cubic_weights(t: np.ndarray, a: float = -0.75) -> dict[int, np.ndarray]:
+def cubic_weights(t, a: float = -0.75) -> dict:
     """What the neighbours at distances 1 + t, t, 1 − t, 2 − t count (Keys 1981, equation 4)."""
     near = lambda d: ((a + 2) * d - (a + 3)) * d * d + 1
     far = lambda d: ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
