@@ -142,7 +142,7 @@ def vae(torch, weights=None):
         loss.backward()
         optimizer.step()
         scheduler.step()
-        losses.append(float(loss))
+        losses.append(loss.detach().item())
     model.eval()
     with torch.no_grad():
         losses.append(model(x, torch.zeros(5, 3, dtype=torch.float64))[0].mean().item())

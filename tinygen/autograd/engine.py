@@ -45,13 +45,17 @@ def grad(
     grad_outputs=None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to each of `inputs`, touching no `grad`.
 
     Only the part of the graph between the two is visited. An input that the outputs do not depend
-    on is an error, or None with allow_unused.
+    on is an error; or None, with allow_unused; or zeros, with materialize_grads.
     """
+    if not only_inputs:
+        raise ValueError("grad(only_inputs=False) is not there: backward() fills every leaf's grad")
     wanted = as_tuple(inputs)
     for i, x in enumerate(wanted):
         if not x.requires_grad:
@@ -61,6 +65,8 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     found, _ = sweep(as_tuple(outputs), grad_outputs, retain, create_graph, wanted)
     missing = [i for i, (_, g) in enumerate(found) if g is None]
+    if materialize_grads:
+        return tuple(Tensor(np.zeros_like(x.array)) if g is None else g for x, g in found)
     if missing and not allow_unused:
         raise RuntimeError(
             f"input {missing[0]} was not used to compute the outputs; "
