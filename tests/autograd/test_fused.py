@@ -56,7 +56,8 @@ CASES = {
               for shape, dim in [((3, 5), -1), ((2, 3, 17), 1), ((7,), 0), ((), -1), ((0, 3), 1),
                                  ((3, 0), 1), ((33, 1027), 1), ((65, 30), 0)]]
        for name in ("softmax", "log_softmax")},
-    **{name: [((np.asarray(3 * normal(*shape)),), {}) for shape in [(), (7,), (3, 5), (0,), (33, 1027)]]
+    **{name: [((np.asarray(3 * normal(*shape)),), {})
+              for shape in [(), (7,), (3, 5), (0,), (33, 1027)]]
        for name in ("silu", "softplus")},
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import tinygen as tg
 from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.random import SAMPLERS
 from tinygen.autograd.tensor import Tensor
 
 VALUES = np.array([[0.5, 1.5, 2.5], [3.5, 4.5, 5.5]])
@@ -61,12 +62,48 @@ FORMS = {
     "addcdiv_": ((ONES, ONES), lambda x, y, z: x + y / z),
     "__iadd__": ((2.0,), tg.add), "__isub__": ((2.0,), tg.sub), "__imul__": ((2.0,), tg.mul),
     "__itruediv__": ((2.0,), tg.div), "__ipow__": ((3.0,), tg.pow),
+    "__ifloordiv__": ((2.0,), tg.floor_divide), "__imod__": ((2.0,), tg.remainder),
+    "clip_": ((1.0, 4.0), tg.clamp), "logit_": ((0.1,), tg.logit),
+    "polygamma_": ((1,), lambda x, n: tg.polygamma(n, x)),
 }  # fmt: skip
+ONE_ARGUMENT = """
+    absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh cosh
+    deg2rad digamma erfc erfinv exp2 fix frac lgamma log10 log1p log2 nan_to_num negative rad2deg
+    sgn sinc sinh tan trunc
+"""
+TWO_ARGUMENTS = """
+    arctan2 atan2 copysign divide float_power floor_divide fmod hypot multiply subtract true_divide
+    xlogy
+"""
+FORMS |= {f"{name}_": ((), getattr(tg, name)) for name in ONE_ARGUMENT.split()}
+FORMS |= {f"{name}_": ((2.0,), getattr(tg, name)) for name in TWO_ARGUMENTS.split()}
+
+# Those whose results have no gradient, with arguments before and after the underscore
+COMPARISONS = """
+    eq ge greater greater_equal gt le less less_equal lt ne not_equal logical_and logical_or
+    logical_xor
+"""
+BITWISE = "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift"
+STEPS = dict.fromkeys(COMPARISONS.split(), (VALUES, 1.5))
+STEPS |= dict.fromkeys(BITWISE.split(), (np.array([5, 6]), 3))
+STEPS |= {"logical_not": (VALUES,), "bitwise_not": (np.array([5, 6]),),
+          "heaviside": (VALUES - 1.5, ONES)}  # fmt: skip
 
 
 def test_every_in_place_method_is_here():
     methods = {n for n in vars(Tensor) if n.endswith("_") and not n.startswith("_")}
-    assert methods - FORMS.keys() <= {"requires_grad_", "normal_", "uniform_", "bernoulli_"}
+    steps = {f"{name}_" for name in STEPS}
+    samplers = {f"{name}_" for name in SAMPLERS}
+    assert methods - FORMS.keys() - steps - samplers == {"requires_grad_"}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_in_place_step_is_as_out_of_place(name):
+    values, *args = STEPS[name]
+    x = Tensor(values.copy())
+    expected = getattr(tg, name)(x, *args).to(x.dtype)
+    assert getattr(x, f"{name}_")(*args) is x
+    np.testing.assert_array_equal(x.numpy(), expected.numpy())
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -45,8 +45,9 @@ CALLS = {
     "where": lambda x, *args: x.where(*args),
     "einsum": lambda tensors, equation: tg.einsum(equation, *tensors),
     "zero_": lambda x: x.clone().zero_(),
-    "nn.functional.embedding": lambda weight, indices, **options: (
-        tg.nn.functional.embedding(indices, weight, **options)),
+    "nn.functional.embedding": lambda weight, indices, **options: tg.nn.functional.embedding(
+        indices, weight, **options
+    ),
     "linalg.lstsq.grad_oriented": lambda a, b, **options: tg.linalg.lstsq(a, b, **options)[:2],
     "linalg.pinv.singular": lambda a, b: tg.linalg.pinv(a @ b.mT),
 }
