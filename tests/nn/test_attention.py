@@ -97,6 +97,11 @@ def test_causal_hint_is_the_causal_mask():
     masked = layer(x, x, x, attn_mask=mask)[0]
     hinted = layer(x, x, x, attn_mask=mask, is_causal=True, need_weights=False)[0]
     np.testing.assert_allclose(hinted.array, masked.array, rtol=1e-9)
+    padding = tg.tensor(np.arange(S) == S - 1).expand(N, S)
+    for options in ({}, {"need_weights": False, "key_padding_mask": padding}):  # not to be dropped
+        plain, hinted = (layer(x, x, x, attn_mask=mask, is_causal=hint, **options)[0]
+                         for hint in (False, True))  # fmt: skip
+        np.testing.assert_allclose(hinted.array, plain.array, rtol=1e-12)
     with pytest.raises(RuntimeError, match="give attn_mask as well"):
         layer(x, x, x, is_causal=True)
 

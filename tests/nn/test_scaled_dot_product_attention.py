@@ -73,10 +73,11 @@ def test_a_query_that_sees_nothing_gets_zeros_and_no_nan():
     q, k, v = inputs()
     mask = np.ones((5, 7), bool)
     mask[2] = False
-    out = F.scaled_dot_product_attention(q, k, v, tensor(mask))
-    assert not out.array[2].any()
-    for g in grad(out.sum(), (q, k, v)):
-        assert np.isfinite(g.array).all()
+    for given in (tensor(mask), tensor(np.where(mask, 0.0, -math.inf))):
+        out = F.scaled_dot_product_attention(q, k, v, given)
+        assert not out.array[2].any() and out.array[1].any()
+        for g in grad(out.sum(), (q, k, v)):
+            assert np.isfinite(g.array).all()
 
 
 def test_gradients_reach_an_additive_mask():

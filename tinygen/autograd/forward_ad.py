@@ -77,7 +77,8 @@ def unpack_dual(tensor: Tensor) -> Dual:
 
 def with_tangent(tensor: Tensor, tangent: Tensor | None) -> Tensor:
     tensor.tangent = tangent
-    grad_mode.duals.append(weakref.ref(tensor))
+    if grad_mode.duals is not None:
+        grad_mode.duals.append(weakref.ref(tensor))
     return tensor
 
 

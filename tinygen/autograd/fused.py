@@ -27,7 +27,7 @@ from .engine import grad
 from .grad_mode import enable_grad, grad_mode
 from .ops.elementwise import clone, erf, sqrt, tanh
 from .ops.reduce import mean
-from .primitive import PYTORCHS, Primitive, check_unwritten
+from .primitive import Primitive, check_unwritten, our_names
 from .tensor import Node, Tensor
 
 
@@ -85,7 +85,7 @@ class Fused(Primitive):
         """The arguments in their order, with defaults where none was given."""
         if not options:
             return (*args, *self.default_values[len(args) :])
-        options = {PYTORCHS.get(k, k): v for k, v in options.items()}
+        options = our_names(options)
         if unknown := options.keys() - self.defaults.keys():
             raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
         rest = self.arguments[len(args) :]

@@ -167,7 +167,7 @@ class Primitive:
                 break
         else:
             return args, options
-        options = {PYTORCHS.get(k, k): v for k, v in options.items()}
+        options = our_names(options)
         found = [i for i, n in enumerate(self.arguments) if isinstance(options.get(n), Tensor)]
         names = self.arguments[len(args) : max(found, default=-1) + 1]
         return (*args, *[options.pop(n, self.defaults[n]) for n in names]), options
@@ -299,6 +299,10 @@ def composition(function: F, name: str = "") -> F:
     return function
 
 
+def our_names(options: dict[str, Any]) -> dict[str, Any]:
+    return {PYTORCHS.get(name) or name: value for name, value in options.items()}
+
+
 def numpy_names(function: F) -> F:
     """Let a function of `dim` take `axis` and `keepdims` for it, too, as PyTorch's do."""
     if "dim" not in inspect.signature(function).parameters:
@@ -307,7 +311,7 @@ def numpy_names(function: F) -> F:
     @functools.wraps(function)
     def renamed(*args, **options):
         if "axis" in options or "keepdims" in options:
-            options = {PYTORCHS.get(k, k): v for k, v in options.items()}
+            options = our_names(options)
         return function(*args, **options)
 
     return renamed  # pyright: ignore[reportReturnType]

@@ -13,4 +13,5 @@ from .normalization import *
 from .parameter import Parameter
 from .pooling import *
 from .recurrent import *
+from .transformer import *
 from .vision import *
