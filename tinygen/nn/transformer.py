@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import full
@@ -54,7 +55,7 @@ class _Layer(Module):
         dtype=None,
     ):
         super().__init__()
-        made = {"device": device, "dtype": dtype}
+        made: dict[str, Any] = {"device": device, "dtype": dtype}
         attends = {"dropout": dropout, "bias": bias, "batch_first": batch_first, **made}
         self.self_attn = MultiheadAttention(d_model, nhead, **attends)
         if self.attends_to_memory:
@@ -215,7 +216,7 @@ class Transformer(Module):
         dtype=None,
     ):
         super().__init__()
-        made = {"bias": bias, "device": device, "dtype": dtype}
+        made: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
         settings = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps,
                     batch_first, norm_first)  # fmt: skip
         norm = lambda: LayerNorm(d_model, layer_norm_eps, **made)
