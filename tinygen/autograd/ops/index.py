@@ -79,6 +79,8 @@ def in_two_steps(index: tuple) -> tuple[tuple, tuple]:
 
 def get_item(x, index) -> Tensor:
     """x[index]"""
+    if index.__class__ is int:  # most often
+        return getitem(x, index)
     index = plain(index)
     if is_mixed(index):
         basic, index = in_two_steps(index)

@@ -40,9 +40,13 @@ def declare(op: Fused, log: bool) -> None:
 
     @op.kernel
     def _(x, dim, dtype):
-        moved = with_last(x if dtype is None else x.astype(dtype), dim)
-        y = kernels.forward(rows(moved), log).reshape(moved.shape)
-        out = with_last(y, dim).reshape(x.shape)
+        x = x if dtype is None else x.astype(dtype)
+        if x.ndim == 2 and dim in (1, -1):
+            out = kernels.forward(x, log)
+        else:
+            moved = with_last(x, dim)
+            y = kernels.forward(rows(moved), log).reshape(moved.shape)
+            out = with_last(y, dim).reshape(x.shape)
         return out, (out,)
 
     @op.gradient

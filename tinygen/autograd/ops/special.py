@@ -227,6 +227,8 @@ def sinc(x):
 def lerp(start, end, weight):
     """start + weight (end - start); computed from the nearer end, which it meets exactly"""
     step, near = np.subtract(end, start), np.less(np.abs(weight), 0.5)
+    if near is np.True_ or near is np.False_:
+        return start + weight * step if near else end - (1 - weight) * step
     return np.where(near, start + weight * step, end - (1 - weight) * step)
 
 
