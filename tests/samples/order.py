@@ -22,6 +22,8 @@ def np_extreme(values, indices):
 
 np_pick = lambda x, index, dim: np.take_along_axis(x, index, dim)
 row("elements_at", np_pick, with_(N(3, 3), ints([2, 0, 2]), 0), torch=None)
+row("put_one", lambda x, shape, index, dim: np_put(np.zeros(shape), x, (index[0], range(3))),
+    with_(N(1, 3), (4, 3), ints([2, 0, 2]), 0), torch=None)
 row("elements_at", np_pick, with_(N(2, 3), ints([2, 2], [0, 1]), 1),
     with_(N(2, 2), ints([1], [1]), -1), torch=None)
 row("elements_at", lambda x, index, dim, keepdim: np_pick(x, index, dim).squeeze(dim),

@@ -53,6 +53,8 @@ def is_int(i) -> bool:
 
 def is_basic(index) -> bool:
     """Whether the index is of ints, slices, None and ... only: it reads no element twice."""
+    if index.__class__ is int or index.__class__ is slice:
+        return True
     parts = index if isinstance(index, tuple) else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, slice) or is_int(i) for i in parts)
 

@@ -42,10 +42,24 @@ def elements_at(x, index, dim, keepdim=True):
 
 
 def put_back(g, x_shape, index, dim, keepdim):
-    return put_zeros(g if keepdim else unsqueeze(g, dim), x_shape, along(index.array, dim))
+    g = g if keepdim else unsqueeze(g, dim)
+    if index.shape[dim] == 1:
+        return put_one(g, x_shape, index, dim)
+    return put_zeros(g, x_shape, along(index.array, dim))  # some may have been read several times
 
 
 elements_at.vjp(x=put_back)
+
+
+@primitive
+def put_one(x, shape, index, dim):
+    """Zeros of `shape`, but for one element of each slice along dim: that of x, at `index`"""
+    out = np.zeros(shape, x.dtype)
+    np.put_along_axis(out, index, x, dim)
+    return out
+
+
+put_one.vjp(x=lambda g, index, dim: elements_at(g, index, dim))
 
 
 def size_along(x, dim, op: str) -> int:

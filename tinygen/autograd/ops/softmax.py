@@ -41,7 +41,7 @@ def declare(op: Fused, log: bool) -> None:
     @op.kernel
     def _(x, dim, dtype):
         x = x if dtype is None else x.astype(dtype)
-        if x.ndim == 2 and dim in (1, -1):
+        if x.ndim == 2 and dim.__class__ is int and dim in (1, -1):
             out = kernels.forward(x, log)
         else:
             moved = with_last(x, dim)
