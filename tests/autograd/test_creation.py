@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 
 CALLS = [
     lambda t: t.arange(5), lambda t: t.arange(5.0), lambda t: t.arange(1, 7, 3),

@@ -9,7 +9,7 @@ import scipy.special
 
 import tinygen as tg
 from tinygen.autograd.ops import special
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 from tinygen.autograd.tensor import Tensor
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy, of inf - inf and so on

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 from tinygen.autograd.tensor import Tensor
 
 X = np.arange(6.0).reshape(2, 3)

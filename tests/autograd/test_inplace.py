@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
 from tinygen.autograd.random import SAMPLERS
+from tinygen.autograd.registry import ShapeError
 from tinygen.autograd.tensor import Tensor
 
 VALUES = np.array([[0.5, 1.5, 2.5], [3.5, 4.5, 5.5]])

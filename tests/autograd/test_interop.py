@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 from tinygen.autograd.tensor import Tensor
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]

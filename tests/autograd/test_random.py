@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
 from tinygen.autograd.random import by_cumulative_sum
+from tinygen.autograd.registry import ShapeError
 
 SIZE = 20_000
 DTYPES = [tg.float32, tg.float64]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygen as tg
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 from tinygen.autograd.tensor import Tensor
 
 X = np.arange(12.0).reshape(3, 4)

@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 
 from tinygen.autograd.fused import Fused
-from tinygen.autograd.primitive import registry
+from tinygen.autograd.registry import registry
 from tinygen.autograd.tensor import Tensor
 
 OPS = {name: op for name, op in registry.items() if op.__module__.startswith("tinygen")}

@@ -22,12 +22,11 @@ import math
 from collections.abc import Callable
 
 from ..kernels import gelu as gelu_kernels
-from ..kernels import layer_norm as layer_norm_kernels
 from .engine import grad
 from .grad_mode import enable_grad, grad_mode
-from .ops.elementwise import clone, erf, sqrt, tanh
-from .ops.reduce import mean
-from .primitive import Primitive, check_unwritten, our_names
+from .ops.elementwise import clone, erf, tanh
+from .primitive import Primitive, check_unwritten
+from .registry import our_names
 from .tensor import Node, Tensor
 
 
@@ -160,28 +159,3 @@ def _(x, approximate):
 @gelu.gradient
 def _(g, saved, wanted, x, approximate):
     return gelu_kernels.backward(g, x, approximate), None
-
-
-# ---- Layer norm ----------------------------------------------------------------------------------
-
-
-@Fused
-def layer_norm(x, weight=None, bias=None, eps=1e-5):
-    """(x - mean) / √(variance + eps) weight + bias, mean and variance being taken over the last
-    dimension (Ba, Kiros & Hinton 2016, equation 4). x [..., n]; weight, bias [n] or None."""
-    centred = x - mean(x, -1, keepdim=True)
-    normal = centred / sqrt(mean(centred * centred, -1, keepdim=True) + eps)
-    scaled = normal if weight is None else normal * weight
-    return scaled if bias is None else scaled + bias
-
-
-@layer_norm.kernel
-def _(x, weight, bias, eps):
-    y, mean, rstd = layer_norm_kernels.forward(rows(x), weight, bias, eps)
-    return y.reshape(x.shape), (mean, rstd)
-
-
-@layer_norm.gradient
-def _(g, saved, wanted, x, weight, bias, eps):
-    dx, dweight, dbias = layer_norm_kernels.backward(rows(g), rows(x), weight, *saved)
-    return dx.reshape(x.shape), dweight, dbias, None

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from .grad_mode import is_grad_enabled
-from .primitive import ShapeError, primitive
+from .primitive import primitive
+from .registry import ShapeError
 from .tensor import Tensor, View
 
 

@@ -18,28 +18,17 @@ Integers meeting floats are converted in another, `Primitive.promoted`.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 import numpy as np
 
 from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
 from .lines import described
+from .registry import ShapeError, our_names, register, registry, torch_names
 from .tensor import Node, Storage, Tensor, View
-
-F = TypeVar("F", bound=Callable)
-registry: dict[str, Callable] = {}  # every op, by name: the tests walk it
-
-
-# What PyTorch's arguments are called here: x and y, and what it takes from NumPy.
-PYTORCHS = {"input": "x", "other": "y", "axis": "dim", "keepdims": "keepdim"}
-
-
-class ShapeError(ValueError, RuntimeError):
-    """Shapes that do not fit: a ValueError as in NumPy, a RuntimeError as in PyTorch."""
 
 
 class Plan:
@@ -163,7 +152,7 @@ class Primitive:
     def positional(self, args, options):
         """Tensors given by keyword, moved to their position; PyTorch's names for x and y, too."""
         for name, value in options.items():
-            if isinstance(value, Tensor) or name in PYTORCHS:
+            if isinstance(value, Tensor) or name in torch_names:
                 break
         else:
             return args, options
@@ -290,35 +279,3 @@ def primitive(forward: None = None, **settings) -> Callable[[Callable], Primitiv
 def primitive(forward=None, **settings) -> Any:
     """Decorator: make a Primitive of a function on arrays."""
     return Primitive(forward, **settings) if forward else lambda f: Primitive(f, **settings)
-
-
-def composition(function: F, name: str = "") -> F:
-    """Decorator: register a function made of other ops, which need no gradient of its own."""
-    function = numpy_names(function)
-    register(name or function.__name__, function)
-    return function
-
-
-def our_names(options: dict[str, Any]) -> dict[str, Any]:
-    return {PYTORCHS.get(name) or name: value for name, value in options.items()}
-
-
-def numpy_names(function: F) -> F:
-    """Let a function of `dim` take `axis` and `keepdims` for it, too, as PyTorch's do."""
-    if "dim" not in inspect.signature(function).parameters:
-        return function
-
-    @functools.wraps(function)
-    def renamed(*args, **options):
-        if "axis" in options or "keepdims" in options:
-            options = our_names(options)
-        return function(*args, **options)
-
-    return renamed  # pyright: ignore[reportReturnType]
-
-
-def register(name: str, op: Callable) -> None:
-    """Enter an op under its name, which must be its alone."""
-    if name in registry:
-        raise ValueError(f"there is an op {name} already, in {registry[name].__module__}")
-    registry[name] = op

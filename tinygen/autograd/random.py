@@ -18,7 +18,7 @@ import numpy as np
 
 from .devices import check_place
 from .dtypes import get_default_dtype, result_dtype
-from .primitive import ShapeError
+from .registry import ShapeError
 from .tensor import Tensor
 
 __all__ = [

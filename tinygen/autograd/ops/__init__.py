@@ -1,4 +1,4 @@
-"""The ops, by topic. Every one is in `tinygen.autograd.primitive.registry`."""
+"""The ops, by topic. Every one is in `tinygen.autograd.registry.registry`."""
 
 from . import (
     activation,
@@ -11,6 +11,7 @@ from . import (
     elementwise,
     index,
     join,
+    layer_norm,
     linalg,
     mask,
     order,
@@ -26,6 +27,6 @@ from . import (
 
 __all__ = [
     "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
-    "index", "join", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices",
+    "index", "join", "layer_norm", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices",
     "softmax", "special", "statistics",
 ]  # fmt: skip

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .index import getitem
 from .join import stack

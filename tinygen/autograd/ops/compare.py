@@ -7,7 +7,8 @@ is 0 wherever it exists.
 import numpy as np
 
 from ..dtypes import result_dtype
-from ..primitive import composition, primitive
+from ..primitive import primitive
+from ..registry import composition
 from ..tensor import Tensor
 
 __all__ = [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..dtypes import float64
-from ..primitive import composition
+from ..registry import composition
 from ..tensor import Tensor
 from . import choose, elementwise
 from .choose import clamp

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ..inplace import put_view
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor, View
 from .index import getitem, select, setitem
 from .shape import checked_dim, checked_dims, flatten, reshape, view_op

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...kernels import embedding as embedding_kernel
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .elementwise import where
 from .shape import checked_dim, flatten, reshape

@@ -5,7 +5,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from ..parts import Several
-from ..primitive import ShapeError, composition, numpy_names, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition, numpy_names
 from ..tensor import Tensor
 from .index import getitem, select
 from .shape import checked_dim, expand, narrow, one_list, reshape, sizes, squeeze

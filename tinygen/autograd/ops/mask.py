@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .choose import where
 from .index import getitem, number_like, plain, same_dtype, setitem

@@ -10,7 +10,8 @@ from collections import namedtuple
 import numpy as np
 
 from ..dtypes import as_array
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .choose import maximum, minimum
 from .elementwise import clone

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import result_dtype
-from ..primitive import composition, primitive, registry
+from ..primitive import primitive
+from ..registry import composition, registry
 from ..tensor import Tensor
 from .choose import where
 from .compare import eq, isnan, ne

@@ -4,7 +4,8 @@ differences, and integrals by the trapezoidal rule."""
 import numpy as np
 
 from ..dtypes import result_dtype
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .arrange import flip
 from .compare import ne

@@ -6,7 +6,8 @@ smaller than src; it has as many dimensions as x.
 
 import numpy as np
 
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .choose import where
 from .compare import eq

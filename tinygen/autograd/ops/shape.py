@@ -5,7 +5,8 @@ from operator import index as as_int
 
 import numpy as np
 
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 
 __all__ = [
     "adjoint", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "flatten",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..primitive import ShapeError, composition
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .index import checked_index, getitem, index_put_sum, same_dtype, setitem, sized
 from .shape import flatten, reshape

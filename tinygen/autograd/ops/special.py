@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from ...kernels.gelu import erf as erf_array
-from ..primitive import composition, primitive
+from ..primitive import primitive
+from ..registry import composition
 from ..tensor import Tensor
 from .choose import where
 from .compare import eq, sign

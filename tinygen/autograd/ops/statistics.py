@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ..primitive import ShapeError, composition, primitive
+from ..primitive import primitive
+from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .choose import clamp, where
 from .elementwise import sqrt

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..primitive import ShapeError, primitive
+from ..primitive import primitive
+from ..registry import ShapeError
 from .shape import expand, reshape
 
 __all__ = ["constant_pad_nd"]

@@ -13,8 +13,8 @@ from tinygen.autograd.ops import activation, elementwise
 from tinygen.autograd.ops.activation import softplus
 from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.elementwise import abs, expm1, logsigmoid, sigmoid, tanh
-from tinygen.autograd.primitive import ShapeError, composition
 from tinygen.autograd.random import Generator, rand
+from tinygen.autograd.registry import ShapeError, composition
 
 __all__ = [
     "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",

@@ -10,7 +10,7 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.ops.attention import attention
 from tinygen.autograd.ops.choose import where
 from tinygen.autograd.ops.softmax import softmax
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 from .dropout import dropout
 

@@ -15,7 +15,7 @@ from tinygen.autograd.ops.cross_entropy import softmax_cross_entropy
 from tinygen.autograd.ops.elementwise import exp, log, log1p
 from tinygen.autograd.ops.shape import movedim
 from tinygen.autograd.ops.special import xlogy
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 from .activation import logsigmoid
 from .regression import checked_reduction, reduced

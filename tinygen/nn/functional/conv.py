@@ -20,7 +20,7 @@ from tinygen.autograd.ops.window import (
     places_of,
     sliding_windows,
 )
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.primitive import ShapeError
 from tinygen.autograd.random import rand
+from tinygen.autograd.registry import ShapeError
 
 __all__ = [
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",

@@ -17,7 +17,7 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.elementwise import abs
 from tinygen.autograd.ops.window import pick_each
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 from .pooling import flat_planes
 from .vision import cubic_weights

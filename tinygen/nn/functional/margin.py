@@ -12,7 +12,7 @@ import numpy as np
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.choose import clamp, minimum, where
 from tinygen.autograd.ops.elementwise import relu, sqrt
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 from .activation import logsigmoid
 from .classification import check_labels

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygen.autograd import Tensor, fused, no_grad
+from tinygen.autograd import Tensor, no_grad
+from tinygen.autograd.ops import layer_norm as ops_layer_norm
 from tinygen.autograd.ops.elementwise import rsqrt
 from tinygen.autograd.ops.reduce import norm
 from tinygen.autograd.ops.window import constant_pad_nd, window_sum
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
@@ -56,10 +57,10 @@ def layer_norm(
     """
     shape = normalized_dims(input, normalized_shape, weight, bias, "layer_norm")
     if len(shape) == 1:
-        return fused.layer_norm(input, weight, bias, eps)
+        return ops_layer_norm.layer_norm(input, weight, bias, eps)
     flat = [x if x is None else x.reshape(-1) for x in (weight, bias)]
     rows = input.reshape(*input.shape[: -len(shape)], math.prod(shape))
-    return fused.layer_norm(rows, *flat, eps).reshape(input.shape)
+    return ops_layer_norm.layer_norm(rows, *flat, eps).reshape(input.shape)
 
 
 @composition
@@ -126,7 +127,7 @@ def group_norm(
     if input.array.size == C and num_groups == C:
         raise ValueError(f"group_norm: Expected more than 1 value per channel, got {input.shape}")
     rows = input.reshape(N * num_groups, C // num_groups * math.prod(input.shape[2:]))
-    normal = fused.layer_norm(rows, None, None, eps).reshape(input.shape)
+    normal = ops_layer_norm.layer_norm(rows, None, None, eps).reshape(input.shape)
     return scaled(normal, weight, bias)
 
 

@@ -26,7 +26,7 @@ from tinygen.autograd.ops.window import (
     under,
     window_sum,
 )
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 
 from .conv import check_fits, named, with_batch
 

@@ -12,7 +12,7 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.creation import full_like
 from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.elementwise import abs, exp, log
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 __all__ = [
     "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss",

@@ -11,8 +11,8 @@ from tinygen.autograd.ops import softmax as ops_softmax
 from tinygen.autograd.ops.elementwise import sigmoid
 from tinygen.autograd.ops.join import chunk
 from tinygen.autograd.ops.shape import checked_dim
-from tinygen.autograd.primitive import composition
 from tinygen.autograd.random import Generator, rng_of
+from tinygen.autograd.registry import composition
 
 __all__ = [
     "glu", "gumbel_softmax", "log_softmax", "softmax", "softmin",

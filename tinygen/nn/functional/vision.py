@@ -14,7 +14,7 @@ import numpy as np
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.shape import permute
 from tinygen.autograd.ops.window import constant_pad_nd, pick
-from tinygen.autograd.primitive import ShapeError, composition
+from tinygen.autograd.registry import ShapeError, composition
 
 from .pooling import adaptive_windows, means_along
 

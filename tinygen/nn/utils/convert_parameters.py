@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.join import cat
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

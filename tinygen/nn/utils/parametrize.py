@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygen.autograd import Tensor, no_grad
-from tinygen.autograd.primitive import ShapeError
+from tinygen.autograd.registry import ShapeError
 
 from ..containers import ModuleDict, ModuleList
 from ..module import Module

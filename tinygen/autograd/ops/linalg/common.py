@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...primitive import ShapeError, composition
+from ...registry import ShapeError, composition
 from ...tensor import Tensor
 
 

@@ -6,7 +6,7 @@ import string
 
 import numpy as np
 
-from ...primitive import ShapeError, composition
+from ...registry import ShapeError, composition
 from ..diagonal import diagonal
 from ..reduce import sum
 from ..shape import permute, reshape, squeeze

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ...primitive import ShapeError, composition, primitive
+from ...primitive import primitive
+from ...registry import ShapeError, composition
 from ..choose import where
 from ..reduce import sum
 from ..shape import unsqueeze

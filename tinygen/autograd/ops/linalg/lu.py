@@ -4,7 +4,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from ...primitive import ShapeError, composition, primitive
+from ...primitive import primitive
+from ...registry import ShapeError, composition
 from ...tensor import Tensor
 from ..diagonal import tril, triu
 from ..index import take_along_dim

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from ...primitive import ShapeError, composition
+from ...registry import ShapeError, composition
 from ...tensor import Tensor
 from ..arrange import roll
 from ..diagonal import diagonal

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ...primitive import ShapeError
+from ...registry import ShapeError
 from ..choose import where
 from ..elementwise import abs, sqrt
 from ..reduce import amax, amin, sum

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ....kernels import matmul as kernel
-from ...primitive import ShapeError, composition, primitive
+from ...primitive import primitive
+from ...registry import ShapeError, composition
 from ..reduce import sum
 from ..shape import reshape, transpose, unsqueeze
 

@@ -6,7 +6,8 @@ from collections import namedtuple
 import numpy as np
 
 from ....kernels import matmul as kernel
-from ...primitive import ShapeError, composition, primitive
+from ...primitive import primitive
+from ...registry import ShapeError, composition
 from ...tensor import Tensor
 from ..diagonal import tril, triu
 from ..elementwise import log

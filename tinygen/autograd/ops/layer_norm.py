@@ -1,0 +1,28 @@
+"""Layer normalisation."""
+
+from ...kernels import layer_norm as kernels
+from ..fused import Fused, rows
+from .elementwise import sqrt
+from .reduce import mean
+
+
+@Fused
+def layer_norm(x, weight=None, bias=None, eps=1e-5):
+    """(x - mean) / √(variance + eps) weight + bias, mean and variance being taken over the last
+    dimension (Ba, Kiros & Hinton 2016, equation 4). x [..., n]; weight, bias [n] or None."""
+    centred = x - mean(x, -1, keepdim=True)
+    normal = centred / sqrt(mean(centred * centred, -1, keepdim=True) + eps)
+    scaled = normal if weight is None else normal * weight
+    return scaled if bias is None else scaled + bias
+
+
+@layer_norm.kernel
+def _(x, weight, bias, eps):
+    y, mean, rstd = kernels.forward(rows(x), weight, bias, eps)
+    return y.reshape(x.shape), (mean, rstd)
+
+
+@layer_norm.gradient
+def _(g, saved, wanted, x, weight, bias, eps):
+    dx, dweight, dbias = kernels.backward(rows(g), rows(x), weight, *saved)
+    return dx.reshape(x.shape), dweight, dbias, None
