@@ -5,7 +5,7 @@
     python examples/gpt.py --resume              # after Ctrl-C, or with larger --steps: the
                                                  # further ones at the lowest learning rate
 
-What happens: one to three minutes on two cores; the validation loss falls far below that of
+What happens: two to three minutes on two cores; the validation loss falls far below that of
 unigrams and bigrams counted on the same text, then below that of a 5-gram model, and the sample at
 the end is made of words and of the shapes of sentences. Written into --out: the checkpoint, the
 sample, the loss curve and the attention maps.

@@ -49,17 +49,18 @@ sigmoid tanh gumbel_softmax layer_norm rms_norm group_norm batch_norm instance_n
 cosine_similarity pairwise_distance conv1d conv2d conv_transpose1d conv_transpose2d unfold fold
 max_pool1d max_pool2d avg_pool1d avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d
 adaptive_max_pool1d adaptive_max_pool2d interpolate pad pixel_shuffle pixel_unshuffle embedding
-one_hot dropout linear scaled_dot_product_attention mse_loss l1_loss smooth_l1_loss huber_loss
-cross_entropy nll_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div
-gaussian_nll_loss poisson_nll_loss hinge_embedding_loss margin_ranking_loss triplet_margin_loss
-soft_margin_loss cosine_embedding_loss
+one_hot dropout dropout1d dropout2d alpha_dropout local_response_norm conv3d conv_transpose3d
+max_unpool2d grid_sample affine_grid channel_shuffle linear scaled_dot_product_attention mse_loss
+l1_loss smooth_l1_loss huber_loss cross_entropy nll_loss binary_cross_entropy
+binary_cross_entropy_with_logits kl_div gaussian_nll_loss poisson_nll_loss hinge_embedding_loss
+margin_ranking_loss triplet_margin_loss soft_margin_loss cosine_embedding_loss
 """
 NN = """
 Module Parameter Sequential ModuleList ModuleDict ParameterList ParameterDict Identity Linear
 Embedding Dropout Flatten Unflatten LayerNorm RMSNorm GroupNorm BatchNorm1d BatchNorm2d
-InstanceNorm1d InstanceNorm2d Conv1d Conv2d ConvTranspose1d ConvTranspose2d MaxPool1d MaxPool2d
-AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d Upsample PixelShuffle
-PixelUnshuffle Unfold Fold ZeroPad2d ConstantPad2d ReflectionPad1d ReflectionPad2d
+BatchNorm3d InstanceNorm1d InstanceNorm2d Conv1d Conv2d ConvTranspose1d ConvTranspose2d MaxPool1d
+MaxPool2d AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d Upsample
+PixelShuffle PixelUnshuffle Unfold Fold ZeroPad2d ConstantPad2d ReflectionPad1d ReflectionPad2d
 ReplicationPad2d CircularPad2d Dropout2d MultiheadAttention RNN GRU LSTM RNNCell GRUCell LSTMCell
 ReLU ReLU6 LeakyReLU ELU SELU CELU GELU SiLU Mish GLU PReLU Softplus Softsign Softmin Softmax
 LogSoftmax LogSigmoid Hardtanh Hardsigmoid Hardswish Sigmoid Tanh Threshold CosineSimilarity

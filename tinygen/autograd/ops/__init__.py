@@ -27,6 +27,6 @@ from . import (
 
 __all__ = [
     "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
-    "index", "join", "layer_norm", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape", "slices",
-    "softmax", "special", "statistics",
+    "index", "join", "layer_norm", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape",
+    "slices", "softmax", "special", "statistics",
 ]  # fmt: skip
