@@ -36,7 +36,7 @@ LAYOUTS = {
     "strided": lambda a: np.repeat(a, 2, -1)[..., ::2] if a.ndim else a.copy(),
 }
 DTYPES = {"float64": np.float64, "float32": np.float32}
-BOUNDS = {("float64", 1): 1e-6, ("float64", 2): 1e-6, ("float32", 1): 2e-4, ("float32", 2): 2e-3}
+BOUNDS = {("float64", 1): 1e-7, ("float64", 2): 1e-7, ("float32", 1): 2e-5, ("float32", 2): 2e-4}
 COLUMNS = [(dtype, order, layout) for dtype in DTYPES for order in (1, 2) for layout in LAYOUTS]
 NEEDS_LAYOUT = {"view"}  # refuses memory that is not contiguous, as it should
 
