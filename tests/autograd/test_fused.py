@@ -52,6 +52,10 @@ CASES = {
                               for rows, classes, *ignored in [(4, 5), (1, 1), (7, 33, 2, 5),
                                   (3, 2, 0, 1, 2), (0, 3), (65, 1031, 7)]]
                              + [((normal(2, 3), np.array([1, 2])), {"ignore_index": 1})],
+    "normalised_groups": [((normal(*shape), groups, normal(shape[1]), normal(shape[1])), {})
+                          for *shape, groups in [(2, 4, 6, 2), (1, 3, 1, 1), (3, 6, 17, 3),
+                              (0, 4, 3, 2), (2, 8, 333, 4), (5, 16, 64, 16)]]
+                         + [((normal(2, 4, 5), 2, None, normal(4)), {"eps": 0.1})],
     **{name: [((np.asarray(3 * normal(*shape)),), {"dim": dim})
               for shape, dim in [((3, 5), -1), ((2, 3, 17), 1), ((7,), 0), ((), -1), ((0, 3), 1),
                                  ((3, 0), 1), ((33, 1027), 1), ((65, 30), 0)]]
@@ -72,7 +76,7 @@ def size(args) -> int:
     return sum(a.size for a in args if isinstance(a, np.ndarray))
 
 
-def tensors(args, dtype, wanted=(0, 1, 2)) -> tuple:
+def tensors(args, dtype, wanted=(0, 1, 2, 3)) -> tuple:
     """Fresh leaves; floats require grad if their position is wanted."""
     return tuple(
         a if not isinstance(a, np.ndarray)

@@ -36,12 +36,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return _over(input, elementwise.relu) if inplace else elementwise.relu(input)
 
 
-@composition
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, otherwise negative_slope · x (Maas, Hannun & Ng 2013)."""
-    if inplace:
-        return _over(input, lambda x: leaky_relu(x, negative_slope))
-    return where(input > 0, input, negative_slope * input)
+    bent = lambda x: activation.leaky_relu(x, negative_slope)
+    return _over(input, bent) if inplace else bent(input)
 
 
 @composition

@@ -17,6 +17,7 @@ import numpy as np
 from tinygen.autograd import Tensor, no_grad
 from tinygen.autograd.ops import layer_norm as ops_layer_norm
 from tinygen.autograd.ops.elementwise import rsqrt
+from tinygen.autograd.ops.group_norm import normalised_groups
 from tinygen.autograd.ops.reduce import norm
 from tinygen.autograd.ops.window import constant_pad_nd, window_sum
 from tinygen.autograd.registry import ShapeError, composition
@@ -126,9 +127,8 @@ def group_norm(
         )
     if input.array.size == C and num_groups == C:
         raise ValueError(f"group_norm: Expected more than 1 value per channel, got {input.shape}")
-    rows = input.reshape(N * num_groups, C // num_groups * math.prod(input.shape[2:]))
-    normal = ops_layer_norm.layer_norm(rows, None, None, eps).reshape(input.shape)
-    return scaled(normal, weight, bias)
+    planes = input.reshape(N, C, math.prod(input.shape[2:]))
+    return normalised_groups(planes, num_groups, weight, bias, eps).reshape(input.shape)
 
 
 @composition
