@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...kernels import activations as kernels
+from ...kernels.pointwise import SILU, SOFTPLUS
 from ..fused import Fused
 from ..primitive import primitive
 from ..tensor import Tensor
@@ -34,12 +35,12 @@ def silu(x):
 
 @silu.kernel
 def _(x):
-    return kernels.forward(kernels.SILU, x), ()
+    return kernels.forward(SILU, x), ()
 
 
 @silu.gradient
 def _(g, saved, wanted, x):
-    return (kernels.backward(kernels.SILU, g, x),)
+    return (kernels.backward(SILU, g, x),)
 
 
 @Fused
@@ -51,7 +52,7 @@ def softplus(x, beta=1.0, threshold=20.0):
 @softplus.kernel
 def _(x, beta, threshold):
     scaled = x * x.dtype.type(beta) if beta != 1 else x
-    y = kernels.forward(kernels.SOFTPLUS, scaled)
+    y = kernels.forward(SOFTPLUS, scaled)
     y = y if beta == 1 else y / x.dtype.type(beta)
     return np.where(scaled > threshold, x, y), (scaled,)
 
@@ -59,5 +60,5 @@ def _(x, beta, threshold):
 @softplus.gradient
 def _(g, saved, wanted, x, beta, threshold):
     (scaled,) = saved
-    dx = kernels.backward(kernels.SOFTPLUS, g, scaled)
+    dx = kernels.backward(SOFTPLUS, g, scaled)
     return np.where(scaled > threshold, g, dx), None, None

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...kernels import activations
 from ...kernels.gelu import erf as erf_array
+from ...kernels.pointwise import SIGMOID
 from ..primitive import primitive
 from ..tensor import Tensor
 from .choose import where
@@ -188,7 +189,7 @@ atan2.vjp(
 @real_function
 def sigmoid(x):
     """1 / (1 + e^-x): where e^-x overflows, it is 0"""
-    return activations.forward(activations.SIGMOID, as_floats(x))
+    return activations.forward(SIGMOID, as_floats(x))
 
 
 sigmoid.vjp(x=lambda g, out: g * out * (1 - out))
