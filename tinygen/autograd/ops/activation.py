@@ -54,11 +54,16 @@ def _(x, beta, threshold):
     scaled = x * x.dtype.type(beta) if beta != 1 else x
     y = kernels.forward(SOFTPLUS, scaled)
     y = y if beta == 1 else y / x.dtype.type(beta)
-    return np.where(scaled > threshold, x, y), (scaled,)
+    return y if rounds_to_x(x, threshold) else np.where(scaled > threshold, x, y), (scaled,)
+
+
+def rounds_to_x(x, threshold) -> bool:
+    """Whether log(1 + e^x) is x, to the last digit, above the threshold."""
+    return x.dtype == np.float32 and threshold >= 20
 
 
 @softplus.gradient
 def _(g, saved, wanted, x, beta, threshold):
     (scaled,) = saved
     dx = kernels.backward(SOFTPLUS, g, scaled)
-    return np.where(scaled > threshold, g, dx), None, None
+    return dx if rounds_to_x(x, threshold) else np.where(scaled > threshold, g, dx), None, None

@@ -125,7 +125,7 @@ def turned_round(y, weight, dilation, padding):
     filters turned round."""
     reach = [(n - 1) * d for n, d in zip(weight.shape[2:], dilation)]
     around = tuple((n - a, n - b) for n, (a, b) in zip(reach, padding))
-    turned = np.flip(weight, range(2, weight.ndim)).swapaxes(0, 1)
+    turned = np.flip(weight, tuple(range(2, weight.ndim))).swapaxes(0, 1)
     return implicit.forward(padded(y, around), turned, (1,) * len(reach), dilation)
 
 

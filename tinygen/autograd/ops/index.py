@@ -48,6 +48,11 @@ def index_array(array: np.ndarray):
     return int(array) if not array.ndim and array.dtype.kind in "iu" else array
 
 
+def has_tensor(index: slice) -> bool:
+    return isinstance(index.start, Tensor) or isinstance(index.stop, Tensor) or isinstance(
+        index.step, Tensor)  # fmt: skip
+
+
 def is_int(i) -> bool:
     return isinstance(i, int | np.integer) and not isinstance(i, bool)
 
@@ -82,7 +87,7 @@ def in_two_steps(index: tuple) -> tuple[tuple, tuple]:
 
 def get_item(x, index) -> Tensor:
     """x[index]"""
-    if index.__class__ is int:  # most often
+    if index.__class__ is int or (index.__class__ is slice and not has_tensor(index)):  # most often
         return getitem(x, index)
     index = plain(index)
     if is_mixed(index):

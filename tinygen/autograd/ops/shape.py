@@ -19,6 +19,8 @@ def sizes(shape) -> tuple[int, ...]:
     """`view(2, 3)` and `view((2, 3))` mean the same."""
     if len(shape) == 1 and isinstance(shape[0], tuple | list | np.ndarray):
         shape = shape[0]
+    if shape.__class__ is tuple and all(n.__class__ is int for n in shape):
+        return shape
     try:
         return tuple(as_int(n) for n in shape)
     except TypeError:

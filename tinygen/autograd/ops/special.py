@@ -227,9 +227,10 @@ def sinc(x):
 @primitive(promotes="common", pointwise=True)
 def lerp(start, end, weight):
     """start + weight (end - start); computed from the nearer end, which it meets exactly"""
-    step, near = np.subtract(end, start), np.less(np.abs(weight), 0.5)
-    if near is np.True_ or near is np.False_:
-        return start + weight * step if near else end - (1 - weight) * step
+    step = np.subtract(end, start)
+    if isinstance(weight, int | float):
+        return start + weight * step if -0.5 < weight < 0.5 else end - (1 - weight) * step
+    near = np.less(np.abs(weight), 0.5)
     return np.where(near, start + weight * step, end - (1 - weight) * step)
 
 
