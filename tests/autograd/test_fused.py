@@ -55,7 +55,9 @@ CASES = {
     "normalised_groups": [((normal(*shape), groups, normal(shape[1]), normal(shape[1])), {})
                           for *shape, groups in [(2, 4, 6, 2), (1, 3, 1, 1), (3, 6, 17, 3),
                               (0, 4, 3, 2), (2, 8, 333, 4), (5, 16, 64, 16)]]
-                         + [((normal(2, 4, 5), 2, None, normal(4)), {"eps": 0.1})],
+                         + [((normal(2, 4, 5), 2, None, normal(4)), {"eps": 0.1}),
+                            ((normal(3, 4, 5), None, normal(4), normal(4)), {}),
+                            ((normal(33, 16, 65), None, normal(16), normal(16)), {})],
     **{name: [((np.asarray(3 * normal(*shape)),), {"dim": dim})
               for shape, dim in [((3, 5), -1), ((2, 3, 17), 1), ((7,), 0), ((), -1), ((0, 3), 1),
                                  ((3, 0), 1), ((33, 1027), 1), ((65, 30), 0)]]

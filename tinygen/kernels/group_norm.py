@@ -1,15 +1,17 @@
-"""Group normalisation (Wu and He 2018), forward and backward.
+"""Group and batch normalisation (Wu and He 2018; Ioffe and Szegedy 2015), forward and backward.
 
     z = (x - mean) rstd,   y = z weight + bias,   rstd = 1 / sqrt(variance + eps)
 
-mean and (biased) variance are those of each example and group of channels, with all places. With
-dz = dy weight, and means over the same sets, the gradients are
+mean and (biased) variance are those of each example and group of channels, with all places; or, if
+`groups` is None, of each channel, with all examples and places. With dz = dy weight, and means over
+the same sets, the gradients are
 
     dx = rstd (dz - mean(dz) - z mean(dz z)),   dweight = sum dy z,   dbias = sum dy
 
 Shapes: x, y and their gradients [examples, channels, places]; weight, bias [channels]. The numbers
 of one example and channel, a plane, lie in a row: kernels sum over planes, and go over them with a
 coefficient each; what is between is NumPy on a few numbers, [examples, groups, channels of each].
+Statistics are [examples, groups, 1], or [1, channels, 1].
 """
 
 import numpy as np
@@ -31,39 +33,59 @@ if ENABLED:
 PARALLEL = 16_384  # elements from which two threads are faster than one
 
 
+def statistics(x: np.ndarray, groups: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, variance); NaN of nothing."""
+    shape, axes, count = by_group(x, groups)
+    count = count or np.nan
+    mean = plane_sums(x, None).reshape(shape).sum(axes, keepdims=True) / x.dtype.type(count)
+    squares = plane_sums(x, spread_out(mean, shape)).reshape(shape)
+    return mean, squares.sum(axes, keepdims=True) / x.dtype.type(count)
+
+
 def forward(
-    x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+    x: np.ndarray,
+    groups: int | None,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+    known: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(y, mean, rstd), the last two [examples, groups, 1]; no weight counts as ones, no bias as
-    zeros."""
-    shape, count = by_group(x, groups)
-    mean = plane_sums(x, None).reshape(shape).sum(2, keepdims=True) / count
-    spread = plane_sums(x, spread_out(mean, shape)).reshape(shape).sum(2, keepdims=True) / count
-    rstd = (1 / np.sqrt(spread + eps)).astype(x.dtype)
+    """(y, mean, rstd); no weight counts as ones, no bias as zeros. known: the statistics of x."""
+    shape, _, _ = by_group(x, groups)
+    mean, variance = known or statistics(x, groups)
+    rstd = (1 / np.sqrt(variance + eps)).astype(x.dtype)
     scale = rstd * per_channel(weight, shape, x.dtype)
     y = scaled_planes(x, spread_out(mean, shape), spread_out(scale, shape), bias)
     return y, mean, rstd
 
 
 def backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray | None, mean: np.ndarray, rstd: np.ndarray
+    dy: np.ndarray,
+    x: np.ndarray,
+    groups: int | None,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    rstd: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(dx, dweight, dbias) for the cotangent dy of y."""
-    shape, count = by_group(x, mean.shape[1])
+    shape, axes, count = by_group(x, groups)
     centre, w = spread_out(mean, shape), per_channel(weight, shape, x.dtype)
     sums, products = plane_products(dy, x, centre)  # of dy, and of dy (x - mean)
     sums, products = sums.reshape(shape), products.reshape(shape) * rstd
-    mean_dz = (sums * w).sum(2, keepdims=True) / count
-    mean_dzz = (products * w).sum(2, keepdims=True) / count
+    mean_dz = (sums * w).sum(axes, keepdims=True) / max(count, 1)
+    mean_dzz = (products * w).sum(axes, keepdims=True) / max(count, 1)
     steep, flat = spread_out(rstd * rstd * mean_dzz, shape), spread_out(rstd * mean_dz, shape)
     dx = combined_planes(dy, x, centre, spread_out(rstd * w, shape), steep, flat)
     return dx, products.sum(0).reshape(-1), sums.sum(0).reshape(-1)
 
 
 def by_group(x, groups):
-    """The shape [examples, groups, channels of each], and how many numbers are averaged."""
+    """The shape [examples, groups, channels of each]; over which of its axes to average; and how
+    many numbers that are."""
     examples, channels, places = x.shape
-    return (examples, groups, channels // groups), channels // groups * places
+    if groups is None:
+        return (examples, channels, 1), (0, 2), examples * places
+    return (examples, groups, channels // groups), (2,), channels // groups * places
 
 
 def spread_out(values, shape):

@@ -21,6 +21,7 @@ from tinygen.autograd.ops.group_norm import normalised_groups
 from tinygen.autograd.ops.reduce import norm
 from tinygen.autograd.ops.window import constant_pad_nd, window_sum
 from tinygen.autograd.registry import ShapeError, composition
+from tinygen.kernels.group_norm import statistics
 
 __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
@@ -159,8 +160,16 @@ def batch_norm(
         check_several_values(input.shape, dims, "batch_norm")
     elif running_mean is None or running_var is None:
         raise RuntimeError("batch_norm: running_mean and running_var are needed unless training")
-    normal = normalized(input, dims, running_mean, running_var, training, momentum, eps)
-    return scaled(normal, weight, bias)
+    if not training:
+        normal = normalized(input, dims, running_mean, running_var, False, momentum, eps)
+        return scaled(normal, weight, bias)
+    planes = input.reshape(*input.shape[:2], math.prod(input.shape[2:]))
+    mean, var = known = statistics(planes.array, None)
+    count = input.array.size // max(1, input.shape[1])
+    if running_mean is not None and count:
+        follow(running_mean, Tensor(mean), momentum)
+        follow(running_var, Tensor(var * (count / (count - 1))), momentum)
+    return normalised_groups(planes, None, weight, bias, eps, known).reshape(input.shape)
 
 
 @composition
