@@ -209,7 +209,9 @@ def chunk(x, chunks, dim=0):
     if chunks < 1:
         raise ShapeError(f"chunk: the number of pieces must be at least 1; got {chunks}")
     total = size_of(x, dim, "chunk")
-    return split(x, -(-total // chunks) if total else [0] * chunks, dim)
+    size = -(-total // chunks)
+    return pieces(x, tuple([min(size, total - at) for at in range(0, total, size or 1)])
+                  if total else (0,) * chunks, dim)  # fmt: skip
 
 
 @composition

@@ -75,13 +75,13 @@ def size_along(x, dim, op: str) -> int:
 @primitive
 def argmax(x, dim=None, keepdim=False):
     """The index of the first largest element (of the flattened tensor, if dim is None)"""
-    return position(np.argmax, x, dim, keepdim)
+    return position(np.ndarray.argmax, x, dim, keepdim)
 
 
 @primitive
 def argmin(x, dim=None, keepdim=False):
     """The index of the first smallest element (of the flattened tensor, if dim is None)"""
-    return position(np.argmin, x, dim, keepdim)
+    return position(np.ndarray.argmin, x, dim, keepdim)
 
 
 def position(function, x, dim, keepdim):

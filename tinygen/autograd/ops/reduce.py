@@ -34,8 +34,8 @@ __all__ = [
 def dims_of(dim, ndim: int, op: str = "") -> tuple[int, ...]:
     """The dimensions meant by `dim`, counted from the front. A 0-d tensor has none, but may be
     asked for its dim 0 or -1. Errors name `op`, unless a primitive does so anyway."""
-    if dim.__class__ is int and 0 <= dim < ndim:
-        return (dim,)
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
     if dim is None or dim == () or dim == []:
         return tuple(range(ndim))
     several = dim if isinstance(dim, list | tuple) else (dim,)
@@ -51,7 +51,9 @@ def axis_of(dim, ndim: int, op: str = "") -> Any:
 def dims_with_elements(x, dim, op: str = "") -> tuple[int, ...]:
     """`dims_of`; an error if there is nothing along one of them, for an op without identity."""
     dims, prefix = dims_of(dim, len(x.shape), op), op and f"{op}: "
-    if 0 in x.shape and dim is None:
+    if 0 not in x.shape:
+        return dims
+    if dim is None:
         raise RuntimeError(f"{prefix or 'the '}extreme of a tensor of shape {x.shape}, which has "
                            "no elements, does not exist; give a `dim` that has some")  # fmt: skip
     for d in dims:

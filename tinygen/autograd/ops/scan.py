@@ -30,8 +30,11 @@ def cumsum(x, dim, dtype=None):
     float32 is summed in float64, for the error would grow with the length."""
     dtype = np.dtype(dtype or (np.int64 if x.dtype.kind in "biu" else x.dtype))
     exact = np.dtype(np.float64) if dtype.kind == "f" else dtype
-    total = np.cumsum(x.astype(dtype, copy=False), axis=axis_of(dim, x.ndim), dtype=exact)
-    return total.astype(dtype, copy=False).reshape(x.shape)
+    axis = axis_of(dim, x.ndim)
+    if axis is None:
+        return x.astype(dtype)
+    total = np.add.accumulate(x.astype(dtype, copy=False), axis, dtype=exact)
+    return total.astype(dtype, copy=False)
 
 
 cumsum.vjp(x=lambda g, x_dtype, dim: cumulated_from_end(g, dim).to(x_dtype))
