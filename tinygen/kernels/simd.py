@@ -155,7 +155,9 @@ def define_operators(result, operand, instructions, **flags):
 FUSED = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul"}
 define_operators(floats, floats, FUSED, flags=("contract",))
 define_operators(floats, floats, {operator.truediv: "fdiv"})
-define_operators(ints, ints, {operator.add: "add", operator.lshift: "shl"})
+WRAPPING = {operator.add: "add", operator.sub: "sub", operator.mul: "mul"}
+BITWISE = {operator.and_: "and_", operator.xor: "xor", operator.lshift: "shl"}
+define_operators(ints, ints, {**WRAPPING, **BITWISE, operator.rshift: "lshr"})  # zeros move in
 define(operator.neg, floats, (floats,), lambda builder, x: builder.fneg(x))
 
 
@@ -171,6 +173,30 @@ for function, sign in (
     (operator.eq, "=="),
 ):
     define_comparison(function, sign)
+
+
+define(operator.eq, bools, (ints, ints), lambda b, x, y: b.icmp_signed("==", x, y))
+
+
+@operation(ints, ints, ints)
+def multiply_high(builder, x, y):
+    """The upper 32 of the 64 bits of x * y, of numbers without sign; x * y has the lower ones."""
+    wide = ir.VectorType(i64, LANES)
+    product = builder.mul(builder.zext(x, wide), builder.zext(y, wide))
+    return builder.trunc(builder.lshr(product, wide([32] * LANES)), ints.llvm)
+
+
+@operation(ints, types.intp)
+def counting_from(builder, number):
+    """number, number + 1, number + 2, ..."""
+    steps = ints.llvm(list(range(LANES)))
+    return builder.add(in_all_lanes(builder, builder.trunc(number, i32)), steps)
+
+
+@operation(ints, types.intp)
+def broadcast_int(builder, number):
+    """The lower 32 bits of `number` in every lane."""
+    return in_all_lanes(builder, builder.trunc(number, i32))
 
 
 @operation(floats, types.float32)
