@@ -1,6 +1,6 @@
 """Layers of image models, forward and backward: 16 images of 64 channels and 32 × 32 places.
 
-python benchmarks/side_by_side.py benchmarks/layers.py tinygen,torch
+python -m benchmarks layers
 """
 
 import importlib
@@ -28,7 +28,6 @@ LAYERS = {
 
 def make(engine: str) -> dict:
     m = importlib.import_module(engine)
-    m.set_num_threads(2)
     rng = np.random.default_rng(0)
     draw = lambda *shape: m.tensor(rng.standard_normal(shape, np.float32)).requires_grad_()
     x = draw(16, 64, 32, 32)

@@ -1,6 +1,6 @@
 """What a call of an op costs where there is little to compute: tensors of 16 × 16, one thread.
 
-    python benchmarks/side_by_side.py benchmarks/op_overhead.py tinygen,torch
+    python -m benchmarks op_overhead
 
 Each case is 100 calls, forward alone on tensors that want no gradient, or forward and backward.
 """
