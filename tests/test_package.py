@@ -122,7 +122,7 @@ def test_modules_say_what_they_are():
 LAYERS = [
     {"kernels"},
     {"autograd"},
-    {"linalg", "nn", "optim", "distributions", "ode", "sde"},
+    {"linalg", "special", "nn", "optim", "distributions", "sampling", "ode", "sde"},
     {"serialization"},
     {"text", "data", "utils", "metrics", "viz", "train"},
     {"models"},

@@ -10,7 +10,7 @@
 The names are PyTorch's. The engine is in `tinygen.autograd`; read it from `autograd/tensor.py` on.
 """
 
-from . import autograd, linalg, nn, optim, utils
+from . import autograd, linalg, nn, optim, special, utils
 from .autograd.creation import *
 from .autograd.devices import backends, cuda, device
 from .autograd.dtypes import (
@@ -34,7 +34,6 @@ from .autograd.dtypes import (
     uint8,
 )
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .autograd.ops import special
 from .autograd.ops.aliases import *
 from .autograd.ops.arrange import *
 from .autograd.ops.choose import *

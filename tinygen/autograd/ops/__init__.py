@@ -9,6 +9,8 @@ from . import (
     composed,
     diagonal,
     elementwise,
+    incomplete_beta,
+    incomplete_gamma,
     index,
     join,
     layer_norm,
@@ -27,6 +29,6 @@ from . import (
 
 __all__ = [
     "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
-    "index", "join", "layer_norm", "linalg", "mask", "order", "reduce", "scan", "scatter", "shape",
-    "slices", "softmax", "special", "statistics",
+    "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg", "mask", "order",
+    "reduce", "scan", "scatter", "shape", "slices", "softmax", "special", "statistics",
 ]  # fmt: skip
