@@ -1,6 +1,6 @@
 """Random numbers: their distributions, every form of each call, and what is refused."""
 
-from types import SimpleNamespace
+import threading
 
 import numpy as np
 import pytest
@@ -94,12 +94,6 @@ def test_multinomial_of_many_rows():
 def test_half_precision_stays_below_one():
     u = tg.rand(100_000, dtype=tg.float16)
     assert u.dtype == tg.float16 and u.max() < 1 and tg.randn(3, dtype=tg.float16).dtype == u.dtype
-
-
-def test_exponentials_have_a_logarithm():
-    generator = tg.Generator()
-    generator.rng = SimpleNamespace(standard_exponential=np.zeros)  # which may draw 0, if seldom
-    assert tg.isfinite(tg.empty(5).exponential_(generator=generator).log()).all()
 
 
 def test_the_largest_uniform_draws_a_class_of_positive_weight():
@@ -198,6 +192,32 @@ def test_generators():
         tg.manual_seed(99)
         tg.rand(5)
     assert tg.rand(3).tolist() == first
+
+
+def test_a_state_is_small_and_of_this_stream():
+    generator = tg.Generator(2**64 - 1)
+    tg.rand(3, generator=generator), generator.rng, tg.randperm(3, generator=generator)
+    assert generator.get_state() == {"seed": 2**64 - 1, "offset": 3}
+    for state in (np.random.Philox(0).state, {"seed": 1}, tg.zeros(16)):
+        with pytest.raises(ValueError, match="belongs to another stream"):
+            generator.set_state(state)
+
+
+def test_calls_differ_and_threads_share_none():
+    generator, drawn = tg.Generator(3), []
+
+    def draw():
+        for _ in range(200):
+            drawn.append(generator.next_call())
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(drawn) == [(3, call) for call in range(800)]
+    rows = [generator.rng.random(4) for _ in range(2)] + [tg.Generator(4).rng.random(4)]
+    assert np.unique(rows).size == 12
 
 
 # ---- What is refused -----------------------------------------------------------------------------

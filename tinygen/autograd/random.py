@@ -1,7 +1,8 @@
 """Random numbers: seeded, reproducible, and saved in checkpoints.
 
-The generator is Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
-counter through a few rounds of multiplication, so its state is small.
+The generator is Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): each
+number is a function of the seed, of how many calls have drawn from the generator before, and of its
+place in what this call draws. So the state is two integers, and no thread waits for another.
 
 What is drawn has no gradient: for one with respect to a mean or a standard deviation, write
 `mean + std * randn_like(mean)`. `**place` is what scripts say of devices and layouts: devices.py.
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import operator
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
+from ..kernels import random as kernels
 from .devices import check_place
 from .dtypes import get_default_dtype, result_dtype
 from .registry import ShapeError
@@ -32,8 +35,7 @@ __all__ = [
 
 
 class Generator:
-    """A stream of random numbers; `rng` is the NumPy generator behind it. Give it a seed, or a
-    device as in PyTorch, which is the CPU."""
+    """A stream of random numbers. Give it a seed, or a device as in PyTorch, which is the CPU."""
 
     device = "cpu"
 
@@ -47,8 +49,7 @@ class Generator:
         """Start the stream that belongs to `seed`; a negative one counts from 2^64 downwards."""
         if not -(2**63) <= int(seed) < 2**64:
             raise ValueError(f"a seed must lie between -2^63 and 2^64 - 1; got {seed}")
-        self._seed = int(seed) % 2**64
-        self.rng = np.random.Generator(np.random.Philox(self._seed))
+        self._seed, self._offset = int(seed) % 2**64, 0
         return self
 
     def seed(self) -> int:
@@ -60,15 +61,37 @@ class Generator:
         """The seed of this stream."""
         return self._seed
 
-    def get_state(self) -> dict:
-        """Where in its stream the generator is: a dict of ints and arrays, for a checkpoint."""
-        return dict(self.rng.bit_generator.state)
+    def get_state(self) -> dict[str, int]:
+        """Where in its stream the generator is: its seed and how many calls have drawn from it."""
+        return {"seed": self._seed, "offset": self._offset}
 
-    def set_state(self, state: dict) -> None:
+    def set_state(self, state: dict[str, int]) -> None:
         """Go on from where get_state() was called."""
-        self.rng.bit_generator.state = state
+        if not isinstance(state, dict) or state.keys() != {"seed", "offset"}:
+            raise ValueError(
+                "the state of a generator is {'seed': ..., 'offset': ...}, as get_state() returns "
+                "it. One that an older version or PyTorch has saved belongs to another stream, on "
+                "which there is no going on: start a new one with manual_seed"
+            )
+        self._seed, self._offset = int(state["seed"]), int(state["offset"])
+
+    def next_call(self) -> tuple[int, int]:
+        """The seed, and the number of this call: with them a kernel draws what nobody else does."""
+        with lock:
+            call = self._offset
+            self._offset = call + 1
+        return self._seed, call
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A NumPy generator for the draws of one call, for what kernels/random.py has no formula
+        for: the same seed is its key, and the number of the call a part of its counter. Its Philox
+        computes with words of 64 bits, so it shares no numbers with ours."""
+        seed, call = self.next_call()
+        return np.random.Generator(np.random.Philox(key=seed, counter=call << 64))
 
 
+lock = threading.Lock()  # two threads that drew in the same call would get the same numbers
 default_generator = Generator()
 
 
@@ -87,12 +110,12 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-def get_rng_state() -> dict:
+def get_rng_state() -> dict[str, int]:
     """The state of the default generator."""
     return default_generator.get_state()
 
 
-def set_rng_state(state: dict) -> None:
+def set_rng_state(state: dict[str, int]) -> None:
     """Restore the state of the default generator."""
     default_generator.set_state(state)
 
@@ -107,15 +130,21 @@ def fork_rng(*args, **options) -> Iterator[None]:
         set_rng_state(state)
 
 
-def rng_of(generator: Generator | None) -> np.random.Generator:
+def generator_of(generator: Generator | None) -> Generator:
+    """`generator`, or the default one."""
     if generator is None:
-        return default_generator.rng
+        return default_generator
     if not isinstance(generator, Generator):
         raise TypeError(
             f"generator must be a tg.Generator, not {type(generator).__name__}; write "
             "generator=tg.Generator().manual_seed(0)"
         )
-    return generator.rng
+    return generator
+
+
+def rng_of(generator: Generator | None) -> np.random.Generator:
+    """A NumPy generator for one call that draws from `generator`, or from the default one."""
+    return generator_of(generator).rng
 
 
 # ---- Shapes and types ----------------------------------------------------------------------------
@@ -155,17 +184,38 @@ def float_dtype(dtype, name: str) -> np.dtype:
     return dtype
 
 
-def standard_normal(shape, dtype, generator) -> np.ndarray:
-    """Standard normals [shape] of a float type."""
-    wide = np.promote_types(dtype, np.float32)  # NumPy draws no float16
-    return np.asarray(rng_of(generator).standard_normal(shape, wide), dtype)
+def standard_normal(shape, dtype, generator, mean=0.0, std=1.0) -> np.ndarray:
+    """Normals [shape] of a float type."""
+    seed, call = generator_of(generator).next_call()
+    x = kernels.normal(shape, seed, call, drawn_as(dtype), mean, std)
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
-def uniform(shape, dtype, generator) -> np.ndarray:
-    """Uniforms in [0, 1), [shape], of a float type."""
+def uniform(shape, dtype, generator, low=0.0, high=1.0) -> np.ndarray:
+    """Uniforms in [low, high), [shape], of a float type."""
+    seed, call = generator_of(generator).next_call()
     if dtype == np.float16:  # rounded down to a multiple of 2^-11, as one near 1 would become 1
-        return (rng_of(generator).integers(0, 2048, shape) / 2048).astype(dtype)
-    return np.asarray(rng_of(generator).random(shape, dtype), dtype)
+        u = (kernels.words(shape, seed, call) >> 21) / 2048
+        return (u * (high - low) + low).astype(dtype)
+    return kernels.uniform(shape, seed, call, dtype, low, high)
+
+
+def standard_exponential(shape, dtype, generator=None) -> np.ndarray:
+    """Exponentials of mean 1 [shape] of a float type, all above 0."""
+    seed, call = generator_of(generator).next_call()
+    return kernels.exponential(shape, seed, call, drawn_as(dtype)).astype(dtype, copy=False)
+
+
+def standard_gamma(concentration: np.ndarray, generator=None) -> np.ndarray:
+    """Gamma numbers of these concentrations and of rate 1, in their type, all above 0."""
+    drawn = rng_of(generator).standard_gamma(concentration)
+    dtype = concentration.dtype
+    return np.maximum(drawn, np.finfo(dtype).tiny, dtype=np.float64).astype(dtype)
+
+
+def drawn_as(dtype) -> np.dtype:
+    """The type to draw in: no kernel draws float16."""
+    return np.promote_types(dtype, np.float32)
 
 
 # ---- Of a given shape ----------------------------------------------------------------------------
@@ -265,7 +315,8 @@ def coins(x: np.ndarray, p, generator) -> np.ndarray:
         raise RuntimeError("bernoulli: a probability lies outside of [0, 1]")
     if broadcast("bernoulli", np.shape(p), x.shape) != x.shape:
         raise ShapeError(f"bernoulli: probabilities {p.shape} for a tensor of shape {x.shape}")
-    return rng_of(generator).random(x.shape) < p
+    seed, call = generator_of(generator).next_call()
+    return kernels.words(x.shape, seed, call) < np.multiply(p, 2.0**32, dtype=np.float64)
 
 
 def poisson(rate: Tensor, *, generator=None) -> Tensor:
@@ -281,8 +332,8 @@ def multinomial(
     """Indices drawn with probability proportional to p [classes] or [rows, classes]: int64
     [num_samples] or [rows, num_samples].
 
-    The largest log(p) + gumbel, that is the Gumbel-max trick, draws without replacement; the
-    inverse of the cumulative sum draws with it.
+    Without replacement, an exponential of rate p for each class, of which the first few are drawn
+    (Efraimidis and Spirakis 2006); with it, the inverse of the cumulative sum.
     """
     if p.ndim not in (1, 2) or num_samples < 1:
         raise RuntimeError(
@@ -298,13 +349,13 @@ def multinomial(
             f"multinomial: can't draw {num_samples} different classes; some row has only "
             f"{possible} of positive weight: pass replacement=True"
         )
-    rng = rng_of(generator)
     if replacement or num_samples == 1:
-        drawn = by_cumulative_sum(weights, rng.random((len(weights), num_samples)))
+        uniforms = uniform((len(weights), num_samples), weights.dtype, generator)
+        drawn = by_cumulative_sum(weights, uniforms)
     else:
         with np.errstate(divide="ignore"):
-            scores = np.log(weights) + rng.gumbel(size=weights.shape)
-        drawn = np.argsort(-scores, 1)[:, :num_samples]
+            times = standard_exponential(weights.shape, weights.dtype, generator) / weights
+        drawn = np.argsort(times, 1)[:, :num_samples]
     return Tensor(drawn if p.ndim == 2 else drawn[0])
 
 
@@ -328,12 +379,15 @@ def checked(condition, name: str, expected: str, *found) -> None:
 
 def normal_in_place(x, mean=0.0, std=1.0, *, generator=None):
     checked(np.all(np.greater_equal(std, 0)), "normal", "std >= 0", np.min(std))
-    return standard_normal(x.shape, float_dtype(x.dtype, "normal_"), generator) * std + mean
+    dtype = float_dtype(x.dtype, "normal_")
+    if isinstance(mean, int | float) and isinstance(std, int | float):
+        return standard_normal(x.shape, dtype, generator, mean, std)
+    return standard_normal(x.shape, dtype, generator) * std + mean
 
 
 def uniform_in_place(x, low=0.0, to=1.0, *, generator=None):
     checked(low <= to, "uniform_", "from <= to", low, to)
-    return uniform(x.shape, float_dtype(x.dtype, "uniform_"), generator) * (to - low) + low
+    return uniform(x.shape, float_dtype(x.dtype, "uniform_"), generator, float(low), float(to))
 
 
 def bernoulli_in_place(x, p=0.5, *, generator=None):
@@ -343,16 +397,14 @@ def bernoulli_in_place(x, p=0.5, *, generator=None):
 def exponential_in_place(x, lambd=1.0, *, generator=None):
     """Density lambd e^(-lambd t)"""
     checked(lambd > 0, "exponential_", "lambd > 0", lambd)
-    dtype = np.promote_types(float_dtype(x.dtype, "exponential_"), np.float32)
-    drawn = rng_of(generator).standard_exponential(x.shape, dtype)
-    return np.maximum(drawn, np.finfo(dtype).tiny) / lambd  # for some will take its logarithm
+    return standard_exponential(x.shape, float_dtype(x.dtype, "exponential_"), generator) / lambd
 
 
 def log_normal_in_place(x, mean=1.0, std=2.0, *, generator=None):
     """e to the power of a normal of this mean and standard deviation"""
     checked(std > 0, "log_normal_", "std > 0", std)
-    float_dtype(x.dtype, "log_normal_")
-    return rng_of(generator).lognormal(mean, std, x.shape)
+    dtype = float_dtype(x.dtype, "log_normal_")
+    return np.exp(standard_normal(x.shape, dtype, generator, mean, std))
 
 
 def cauchy_in_place(x, median=0.0, sigma=1.0, *, generator=None):
