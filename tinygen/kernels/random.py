@@ -13,6 +13,8 @@ normal is sqrt(64 ln 2) = 6.66, which one in 10^11 should exceed, and the larges
 float64 takes two words an element, and the NumPy line: 53 bits, normals up to 8.57.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinygen.kernels.jit import ENABLED, kernel, prange, threads_for
@@ -110,7 +112,7 @@ def words(shape: tuple[int, ...], seed: int, call: int) -> np.ndarray:
     return x
 
 
-def uniform(shape, seed: int, call: int, dtype=np.float32, low=0.0, high=1.0) -> np.ndarray:
+def uniform(shape, seed: int, call: int, dtype: Any = np.float32, low=0.0, high=1.0) -> np.ndarray:
     """[shape] independent uniforms in [low, high): float32 or float64."""
     if dtype == np.float32 and ENABLED:
         return fill(UNIFORM, np.empty(shape, np.float32), seed, call, low, high - low)
@@ -118,7 +120,7 @@ def uniform(shape, seed: int, call: int, dtype=np.float32, low=0.0, high=1.0) ->
     return scaled(line(shape, seed, call), low, high - low)
 
 
-def normal(shape, seed: int, call: int, dtype=np.float32, mean=0.0, std=1.0) -> np.ndarray:
+def normal(shape, seed: int, call: int, dtype: Any = np.float32, mean=0.0, std=1.0) -> np.ndarray:
     """[shape] independent normals of that mean and standard deviation: float32 or float64."""
     if dtype == np.float32 and ENABLED:
         return fill(NORMAL, np.empty(shape, np.float32), seed, call, mean, std)
@@ -126,7 +128,7 @@ def normal(shape, seed: int, call: int, dtype=np.float32, mean=0.0, std=1.0) -> 
     return scaled(line(shape, seed, call), mean, std)
 
 
-def exponential(shape, seed: int, call: int, dtype=np.float32) -> np.ndarray:
+def exponential(shape, seed: int, call: int, dtype: Any = np.float32) -> np.ndarray:
     """[shape] independent exponentials of mean 1, all above 0: float32 or float64."""
     if dtype == np.float32 and ENABLED:
         return fill(EXPONENTIAL, np.empty(shape, np.float32), seed, call, 0.0, 1.0)
