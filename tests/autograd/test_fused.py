@@ -8,6 +8,7 @@ from samples import FUSED, OPS
 
 import tinygen as tg
 from tinygen.autograd.gradcheck import gradgradcheck
+from tinygen.autograd.ops.linear_activation import ACTIVATIONS
 from tinygen.autograd.tensor import Tensor
 
 RNG = np.random.default_rng(11)
@@ -30,6 +31,12 @@ def norm_case(*shape, weight=True, bias=True, **options):
 
 def attention_case(b, h, m, k, n, **options):
     return (normal(b, h, m, n), normal(b, h, k, n), normal(b, h, k, n)), options
+
+
+def linear_case(activation, rows, inputs, outputs, bias=True, **options):
+    bias = normal(outputs) if bias else None
+    weight = normal(outputs, inputs) / max(1, inputs) ** 0.5
+    return (normal(rows, inputs), weight, bias, activation), options
 
 
 # (arguments, options). Sizes that are no multiple of a vector, of one, of none, and above the
@@ -65,6 +72,12 @@ CASES = {
     **{name: [((np.asarray(3 * normal(*shape)),), {})
               for shape in [(), (7,), (3, 5), (0,), (33, 1027)]]
        for name in ("silu", "softplus")},
+    "linear_activation": [linear_case(activation, 5, 7, 3) for activation in ACTIVATIONS]
+                         + [linear_case("gelu", *sizes) for sizes in [(0, 3, 2), (4, 0, 2),
+                              (4, 3, 0), (1, 1, 1), (65, 300, 700), (700, 40, 33)]]
+                         + [linear_case("leaky_relu", 33, 17, 70, slope=0.2),
+                            linear_case("relu", 9, 64, 2, bias=False),
+                            linear_case("silu", 200, 130, 70, bias=False)],
 }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Losses and layers."""
 
+import math
+
 import numpy as np
 
 import tinygen as tg
@@ -107,6 +109,20 @@ row("scaled_dot_product_attention", None, with_(N(2, 3, 2), N(2, 4, 2), N(2, 4, 
 row("layer_norm", None, with_(N(2, 3), N(3), N(3)), with_(N(3), N(3)),
     with_(N(2, 2, 3)), with_(N(2, 3), None, N(3)),
     with_(N(2, 3), eps=0.1), with_(N(0, 3), N(3), N(3)), torch=None)
+NP_ACTIVATIONS = {
+    "relu": lambda z: np.maximum(z, 0), "leaky_relu": lambda z: np.where(z > 0, z, z / 100),
+    "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "gelu": lambda z: z * normal_cdf(z), "gelu_tanh": lambda z: z / (1 + np.exp(
+        -2 * np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))}
+normal_cdf = np.vectorize(lambda z: math.erfc(-z / math.sqrt(2)) / 2, otypes=[float])
+for name, f in NP_ACTIVATIONS.items():
+    row("linear_activation", lambda x, w, b=0, *, activation, f=f: f(x @ w.T + b),
+        with_(N(3, 2), N(4, 2), N(4), activation=name), with_(N(2, 2, 3), N(2, 3), activation=name),
+        with_(N(3), N(2, 3), N(2), activation=name), with_(N(0, 2), N(3, 2), N(3), activation=name),
+        torch=None)
+row("linear_activation", None, with_(N(3, 2), N(4, 2), N(4), "leaky_relu", 0.3),
+    with_(N(3, 2), N(4, 2), None, "leaky_relu", 1.5), torch=None)
 QKV = lambda b, h, m, k, n: (N(b, h, m, n), N(b, h, k, n), N(b, h, k, n))
 row("attention", None, with_(*QKV(1, 2, 2, 3, 2)), with_(*QKV(2, 1, 3, 3, 2), causal=True),
     with_(*QKV(1, 1, 2, 2, 3), scale=0.3), torch=None)

@@ -1,16 +1,19 @@
 """Matrix product C = A B of float32, as fast as a core can multiply and add.
 
     matmul(a [..., m, k], b [..., k, n]) -> [..., m, n], with the batch dimensions broadcast
+    linear(x [m, k], weight [n, k], bias [n], ...) -> f(x weight' + bias), in one go
 
 The loops (Goto and van de Geijn 2008; BLIS: Van Zee and van de Geijn 2015), outermost first:
 
     gemm           every matrix of the batch, or a piece of one, is work for some thread
-      block        a slab of B, DEPTH x WIDTH, is packed into scratch memory: 1.5 MB, for L2 cache
-        panel      ROWS x DEPTH of A meet the whole slab: 21 KB, for L1 cache
+      piece        a slab of B, DEPTH x WIDTH, is packed into scratch memory: 0.5 MB, for L2 cache
+        panel      ROWS x DEPTH of A meet the whole slab: 14 KB, for L1 cache
           tile     a few vectors of C stay in registers while k runs (see `tile`)
+        write_back a finished panel of C gets its bias and activation (see `write_back`)
 
-Every number of C is a chain of fused multiply-adds over k = 0, 1, 2, ... in slabs of DEPTH,
-whichever piece, panel or tile it falls in: its bits depend neither on threads nor on the batch.
+Every number of C is a chain of fused multiply-adds over k = 0, 1, 2, ... in slabs of at most DEPTH,
+whichever piece, panel or tile it falls in; or, where A B' has few columns or rows, a dot product of
+two rows (see `dots`). Its bits depend on the shapes of A and B, but not on threads.
 """
 
 import functools
@@ -19,39 +22,42 @@ import os
 
 import numpy as np
 
-from tinygen.kernels.jit import (
-    ENABLED,
-    c_function,
-    hold_blas,
-    kernel,
-    plain,
-    prange,
-    scratch,
-    serves,
-    threads_for,
+from tinygen.kernels.jit import ENABLED, c_function, hold_blas, kernel, prange, scratch, threads_for
+from tinygen.kernels.write_back import (
+    IDENTITY,
+    KEEPS_Z,
+    POINTER,
+    column_sum,
+    gradient,
+    value_reference,
+    write_back,
 )
+
+__all__ = ["column_sum", "gradient", "linear", "matmul"]
 
 # pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
-    from tinygen.kernels.simd import LANES, broadcast, load_first, store_first
-    from tinygen.kernels.tile import COLUMNS, MATRIX, POINTER, ROWS, copy_rows, multiply, pack
+    from tinygen.kernels.simd import LANES, broadcast, fma, load_first, store, sum_lanes
+    from tinygen.kernels.tile import COLUMNS, MATRIX, ROWS, copy_rows, multiply, pack
 else:
-    COLUMNS, ROWS, MATRIX, POINTER, multiply, pack = 1, 1, None, None, None, None
+    COLUMNS, LANES, ROWS, MATRIX, multiply, pack = 1, 1, 1, None, None, None
 
-DEPTH = 384
-WIDTH = 1024
+DEPTH, WIDTH = 256, 512  # of a slab of B: half of an L2 cache of 1 MB
 COPY_STRIDE = DEPTH + 16  # between rows of a copied panel; a power of 2 would crowd one cache set
 # So many columns of C repay copying a panel of A: rows are read well enough where they are, while
-# in a transposed A every step k is on another page of memory.
+# in a transposed A every step k is on another page of memory. Of such an A, GROUP panels are copied
+# together, for their numbers are neighbours.
 COPY_ROWS, COPY_COLUMNS = 8 * COLUMNS, 2 * COLUMNS
-SLAB = DEPTH * WIDTH + 16 * COPY_STRIDE  # scratch of one thread, in floats: of B, and of A
+GROUP, PANEL = 8, DEPTH * 16 + 16
+SLAB = DEPTH * WIDTH + max(16 * COPY_STRIDE, GROUP * PANEL)  # scratch of a thread, in floats
+NARROW = 8  # columns, or rows, of C up to which dot products are faster than tiles
 
 # Multiply-adds from which two threads are faster than one: at 96³ one takes 20 µs and two take 22,
 # at 128³ 39 and 34.
 PARALLEL = 112**3
 
-
 USE_KERNEL = ENABLED and os.environ.get("TINYGEN_MATMUL") != "blas"
+FLOAT32 = np.dtype(np.float32)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -61,31 +67,51 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     else (and everything, under TINYGEN_MATMUL=blas) on np.matmul with one thread. Raises
     ValueError if the shapes do not fit.
     """
-    if not (USE_KERNEL and a.dtype == b.dtype == np.float32):
+    if not (USE_KERNEL and a.dtype is FLOAT32 and b.dtype is FLOAT32):
         hold_blas()
         return np.matmul(a, b)
+    if a.ndim == b.ndim == 2:
+        return product(a, b, SINGLE)
     if a.shape[-1] != b.shape[-2]:
         raise misfit(a, b)
-    if not a.flags.aligned:
-        a = np.array(a)
-    if not (4 in b.strides[-2:] and b.flags.aligned):
-        b = np.array(b, order="C")  # `pack` wants adjacent rows or columns
-    if a.ndim == b.ndim == 2:
-        return products(a, b, FIRST, FIRST)
     m, k, n = *a.shape[-2:], b.shape[-1]
     if b.ndim == 2 and a.flags.c_contiguous:
         rows = a.reshape(math.prod(a.shape[:-1]), k)
-        return products(rows, b, FIRST, FIRST).reshape(*a.shape[:-1], n)
+        return product(rows, b, SINGLE).reshape(*a.shape[:-1], n)
+    a, b = readable(a, b)
     try:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise misfit(a, b) from None
     if 0 in batch:
         return np.empty((*batch, m, n), np.float32)
-    a_starts = starts(batch, a.shape[:-2], a.strides[:-2])
-    b_starts = starts(batch, b.shape[:-2], b.strides[:-2])
-    first = products(a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)], a_starts, b_starts)
+    starts = batch_starts(batch, a.shape[:-2], a.strides[:-2], b.shape[:-2], b.strides[:-2])
+    first = product(a[(0,) * (a.ndim - 2)], b[(0,) * (b.ndim - 2)], starts)
     return first.reshape(*batch, m, n)
+
+
+def linear(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    form: int = IDENTITY,
+    slope: float = 0.0,
+    keep: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """f(x weight' + bias) [m, n] of x [m, k], weight [n, k] and bias [n], f being one of the forms
+    of `write_back`; and what `write_back.gradient` wants to know of it, if `keep`."""
+    arrays = (x, weight) if bias is None else (x, weight, bias)
+    fused = USE_KERNEL and x.size and weight.size and all(a.dtype is FLOAT32 for a in arrays)
+    if not fused or (bias is not None and bias.shape != weight.shape[:1]):
+        z = matmul(x, weight.T)
+        if bias is not None:
+            z += bias
+        y = value_reference(form, z, slope)
+        return y, z if form >= KEEPS_Z else y
+    kept = np.empty((len(x), len(weight)), np.float32) if keep and form >= KEEPS_Z else NOTHING
+    bias = NO_BIAS if bias is None else np.ascontiguousarray(bias)
+    y = product(x, weight.T, SINGLE, bias, kept, form, slope)
+    return y, y if kept is NOTHING else kept
 
 
 def misfit(a, b):
@@ -95,32 +121,52 @@ def misfit(a, b):
     )
 
 
+def readable(a, b):
+    """The matrices as the kernel takes them: aligned, and the rows or columns of B adjacent."""
+    if not a.flags.aligned:
+        a = np.array(a)
+    if not (4 in b.strides[-2:] and b.flags.aligned):
+        b = np.array(b, order="C")
+    return a, b
+
+
 @functools.lru_cache(maxsize=1024)
-def starts(batch, shape, strides):
-    """How many elements after the first one each matrix of the broadcast batch begins, [items]."""
-    offsets = np.zeros(batch, np.int64)
-    for axis in range(-len(shape), 0):
-        if shape[axis] > 1:
-            steps = np.arange(batch[axis]) * (strides[axis] // 4)
-            offsets += steps.reshape(-1, *[1] * (-1 - axis))
-    return offsets.ravel()
+def batch_starts(batch, *shapes_and_strides):
+    """How many elements after the first one each matrix of A and B [2, items] begins, if both are
+    broadcast to the batch."""
+    offsets = np.zeros((2, *batch), np.int64)
+    for side in range(2):
+        shape, strides = shapes_and_strides[2 * side : 2 * side + 2]
+        for axis in range(-len(shape), 0):
+            if shape[axis] > 1:
+                steps = np.arange(batch[axis]) * (strides[axis] // 4)
+                offsets[side] += steps.reshape(-1, *[1] * (-1 - axis))
+    return offsets.reshape(2, -1)
 
 
-FIRST = np.zeros(1, np.int64)  # the starts of a single matrix
+SINGLE = np.zeros((2, 1), np.int64)  # the starts of one matrix each
+NO_BIAS, NOTHING = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 
 
-def products(a, b, a_starts, b_starts):
-    """[items m, n]: the products of the matrices that begin so many elements after a [m, k] and
+def product(a, b, starts, bias=NO_BIAS, kept=NOTHING, form=IDENTITY, slope=0.0):
+    """[items m, n]: f(A B + bias) of the matrices that begin so many elements after a [m, k] and
     b [k, n] do."""
-    (m, k), n, items = a.shape, b.shape[1], len(a_starts)
-    out = np.empty((items * m, n), np.float32)
-    work = items * m * n * k
+    (m, k), (inner, n) = a.shape, b.shape
+    if k != inner:
+        raise misfit(a, b)
+    a, b = readable(a, b)
+    items = starts.shape[1]
+    out, work = np.empty((items * m, n), FLOAT32), items * m * n * k
     if work == 0:
         out.fill(0)
         return out
+    if work < PARALLEL:
+        gemm(a, b, out, starts, bias, kept, form, slope, 1, 1, scratch(SLAB), 1)
+        return out
     threads = threads_for(work, PARALLEL)
     row_parts, column_parts = grid(m, n, items, threads) if threads > 1 else (1, 1)
-    gemm(a, b, out, a_starts, b_starts, row_parts, column_parts, scratch(threads * SLAB), threads)
+    memory = scratch(threads * SLAB)
+    gemm(a, b, out, starts, bias, kept, form, slope, row_parts, column_parts, memory, threads)
     return out
 
 
@@ -137,50 +183,123 @@ def grid(m, n, items, threads):
 
 
 @kernel
-def piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, slab):
-    """Piece p: of item p // parts, the rows and columns that fall to it."""
-    m, inner, n = a.shape[0], a.shape[1], b.shape[1]
-    item, part = p // (row_parts * column_parts), p % (row_parts * column_parts)
-    top, bottom = share(part // column_parts, row_parts, m, 1)
-    left, right = share(part % column_parts, column_parts, n, COLUMNS)
-    block(a.ctypes, a_starts[item], a.strides[0] // 4, a.strides[1] // 4,
-          b.ctypes, b_starts[item], b.strides[0] // 4, b.strides[1] // 4,
-          inner, out.ctypes, item * m * n, n, top, bottom, left, right,
-          memory.ctypes, slab)  # fmt: skip
-
-
-@kernel
 def share(part, parts, size, unit):
     """Where a part begins and ends if `size` is cut into equal parts, at multiples of unit."""
+    if parts == 1:
+        return 0, size
     units = -(-size // unit)
     return part * units // parts * unit, min(size, (part + 1) * units // parts * unit)
 
 
 @c_function(
-    f"void({MATRIX}, {MATRIX}, intp, {POINTER}, intp, intp, intp, intp, intp, intp,"
+    f"void(intp, intp, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, intp, intp, {POINTER},"
+    f" CPointer(int64), intp, intp, intp, intp, float32, {POINTER}, boolean, {POINTER}, boolean,"
     f" {POINTER}, intp)"
 )
-def block(
-    a, a_at, a_row, a_col, b, b_at, b_row, b_col, inner, c, c_at, c_row, top, bottom, left, right,
-    memory, slab,
+def pieces(
+    begin, end, a, a_row, a_col, b, b_row, b_col, m, inner, n, c,
+    starts, items, row_parts, column_parts, form, slope, bias, has_bias, kept, keeps, memory, slab,
 ):  # fmt: skip
-    """C[top:bottom, left:right] = A[top:bottom, :inner] @ B[:inner, left:right]."""
-    copy = slab + DEPTH * WIDTH
-    for j in range(left, right, WIDTH):
-        width = min(WIDTH, right - j)
-        for k in range(0, inner, DEPTH):
-            depth = min(DEPTH, inner - k)
-            pack(b, b_at + k * b_row + j * b_col, b_row, b_col, depth, width, memory, slab)
-            for i in range(top, bottom, ROWS):
-                rows, at = min(ROWS, bottom - i), a_at + i * a_row + k * a_col
-                panel, panel_row, panel_col = a, a_row, a_col
-                if (a_col == 1 and width >= COPY_ROWS) or (a_row == 1 and width >= COPY_COLUMNS):
-                    panel_row, panel_col = copy_panel(
-                        a, at, a_row, a_col, rows, depth, memory, copy
-                    )
-                    panel, at = memory, copy
-                multiply(rows, panel, at, panel_row, panel_col, depth, memory, slab,
-                         depth * COLUMNS, c, c_at + i * c_row + j, c_row, width, k > 0)  # fmt: skip
+    """Pieces begin, begin + 1, ...: of item p // parts, the rows and columns that fall to it."""
+    is_dots = a_col == 1 and b_row == 1 and min(m, n) <= NARROW and inner >= 2 * LANES
+    finishes = has_bias or form != IDENTITY
+    parts = row_parts * column_parts
+    for p in range(begin, end):
+        item, part = (p, 0) if parts == 1 else (p // parts, p % parts)
+        row = 0 if row_parts == 1 else part // column_parts
+        top, bottom = share(row, row_parts, m, 1)
+        left, right = share(part - row * column_parts, column_parts, n, COLUMNS)
+        a_at, b_at, c_at = starts[item], starts[items + item], item * m * n
+        if is_dots:
+            dots(a, a_at, a_row, b, b_at, b_col, inner, c, c_at, n, top, bottom, left, right)
+            if finishes:
+                write_back(form, slope, c, c_at + top * n + left, n, bottom - top, right - left,
+                           bias, left if has_bias else -1, kept, keeps)  # fmt: skip
+            continue
+        column_slabs, depth_slabs = -(-(right - left) // WIDTH), -(-inner // DEPTH)
+        for slab_column in range(column_slabs):
+            j, end_column = share(slab_column, column_slabs, right - left, COLUMNS)
+            j, width = left + j, end_column - j
+            bias_at = j if has_bias else -1
+            for slab_depth in range(depth_slabs):
+                k, end_k = share(slab_depth, depth_slabs, inner, LANES)
+                depth, finish = end_k - k, finishes and end_k == inner
+                pack(b, b_at + k * b_row + j * b_col, b_row, b_col, depth, width, memory, slab)
+                for i in range(top, bottom, ROWS):
+                    rows, here = min(ROWS, bottom - i), c_at + i * n + j
+                    panel, panel_at, panel_row, panel_col = panel_of(
+                        a, a_at + i * a_row + k * a_col, a_row, a_col, (i - top) // ROWS,
+                        bottom - i, depth, width, memory, slab + DEPTH * WIDTH,
+                    )  # fmt: skip
+                    multiply(rows, panel, panel_at, panel_row, panel_col, depth,
+                             memory, slab, depth * COLUMNS, c, here, n, width, k > 0)  # fmt: skip
+                    if finish:
+                        write_back(form, slope, c, here, n, rows, width, bias, bias_at,
+                                   kept, keeps)  # fmt: skip
+
+
+@kernel
+def panel_of(a, at, a_row, a_col, number, rows, depth, width, memory, copy):
+    """Where a panel of A is, and its strides: in A itself, or copied if C has enough columns to
+    repay it. For where they are, its rows may all compete for the same lines of the cache."""
+    if a_col == 1 and width >= COPY_ROWS:
+        copy_rows(a, at, a_row, min(ROWS, rows), depth, memory, copy, COPY_STRIDE)
+        return memory, copy, COPY_STRIDE, 1
+    if a_row == 1 and width >= COPY_COLUMNS:
+        if number % GROUP == 0:
+            copy_columns(a, at, a_col, min(GROUP * ROWS, rows), depth, memory, copy)
+        return memory, copy + number % GROUP * PANEL, 1, 16
+    return a, at, a_row, a_col
+
+
+@kernel
+def copy_columns(a, at, stride, rows, depth, memory, copy):
+    """Copy a group of panels of a transposed A, whose line k holds column k of them all."""
+    for k in range(depth):
+        for panel in range(-(-rows // ROWS)):
+            for i in range(0, ROWS, LANES):
+                x = load_first(a, at + panel * ROWS + i, rows - panel * ROWS - i)
+                store(memory, copy + panel * PANEL + k * 16 + i, x)
+        at += stride
+
+
+@kernel
+def dots(a, a_at, a_row, b, b_at, b_col, depth, c, c_at, c_row, top, bottom, left, right):
+    """C[top:bottom, left:right] for rows of A and columns of B whose numbers are adjacent: a dot
+    product of two of them each, four of the longer side at a time."""
+    if bottom - top >= right - left:
+        for j in range(left, right):
+            dot_products(b, b_at + j * b_col, depth, a, a_at + top * a_row, a_row, bottom - top,
+                         c, c_at + top * c_row + j, c_row)  # fmt: skip
+    else:
+        for i in range(top, bottom):
+            dot_products(a, a_at + i * a_row, depth, b, b_at + left * b_col, b_col, right - left,
+                         c, c_at + i * c_row + left, 1)  # fmt: skip
+
+
+@kernel
+def dot_products(x, x_at, depth, y, y_at, stride, rows, c, at, step):
+    """The dot products of x with so many rows of y, to every `step`th number from c[at]."""
+    for r in range(0, rows, 4):
+        y0 = y_at + r * stride
+        y1 = y_at + min(r + 1, rows - 1) * stride  # after the last row comes the last one again
+        y2 = y_at + min(r + 2, rows - 1) * stride
+        y3 = y_at + min(r + 3, rows - 1) * stride
+        s0, s1, s2, s3 = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        for k in range(0, depth, LANES):
+            left = depth - k
+            v = load_first(x, x_at + k, left)
+            s0 = fma(v, load_first(y, y0 + k, left), s0)
+            s1 = fma(v, load_first(y, y1 + k, left), s1)
+            s2 = fma(v, load_first(y, y2 + k, left), s2)
+            s3 = fma(v, load_first(y, y3 + k, left), s3)
+        c[at + r * step] = sum_lanes(s0)
+        if r + 1 < rows:
+            c[at + (r + 1) * step] = sum_lanes(s1)
+        if r + 2 < rows:
+            c[at + (r + 2) * step] = sum_lanes(s2)
+        if r + 3 < rows:
+            c[at + (r + 3) * step] = sum_lanes(s3)
 
 
 @kernel
@@ -196,63 +315,34 @@ def copy_panel(a, a_at, a_row, a_col, rows, depth, memory, copy):
 
 @kernel(
     parallel=True,
-    calls=(multiply, pack, block),
-    signature="void(const(float32[:, :]), const(float32[:, :]), float32[:, ::1],"
-    " int64[::1], int64[::1], intp, intp, float32[::1], intp)",
+    calls=(multiply, pack, write_back, pieces),
+    signature="void(const(float32[:, :]), const(float32[:, :]), float32[:, ::1], int64[:, ::1],"
+    " const(float32[::1]), float32[:, ::1], intp, float32, intp, intp, float32[::1], intp)",
 )
-def gemm(a, b, out, a_starts, b_starts, row_parts, column_parts, memory, threads):
-    """All pieces of all products: thread t takes the t-th share of them, one after the other."""
-    pieces = len(a_starts) * row_parts * column_parts
+def gemm(
+    a, b, out, starts, bias, kept, form, slope, row_parts, column_parts, memory, threads
+):  # fmt: skip
+    """All pieces of all products: thread t takes the t-th share of them."""
     if threads == 1:
-        for p in range(pieces):
-            piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, 0)
+        share_of_thread(0, a, b, out, starts, bias, kept, form, slope, row_parts, column_parts,
+                        memory, 1)  # fmt: skip
     else:
         for t in prange(threads):
-            for p in range(t * pieces // threads, (t + 1) * pieces // threads):
-                piece(p, a, b, out, a_starts, b_starts, row_parts, column_parts, memory, t * SLAB)
-
-
-# ---- Sum of columns ------------------------------------------------------------------------------
-
-CHUNKS = 16  # pieces in which rows are summed up, whatever the number of threads
-PARALLEL_SUM = 131_072  # elements: there one thread takes 15 µs, two take 12
-
-
-def column_sum(x: np.ndarray) -> np.ndarray:
-    """The sum [columns] of the rows of x [rows, columns]: the gradient of a bias."""
-    if not serves(x) or x.size == 0:
-        return x.sum(0)
-    sums, threads = np.empty((CHUNKS, x.shape[1]), np.float32), threads_for(x.size, PARALLEL_SUM)
-    sum_chunks(plain(x), sums, threads)
-    return sums.sum(0)
-
-
-@kernel(parallel=True)
-def sum_chunks(x, sums, threads):
-    if threads == 1:
-        add_up(0, CHUNKS, x, sums)
-    else:
-        for t in prange(threads):
-            add_up(t * CHUNKS // threads, (t + 1) * CHUNKS // threads, x, sums)
+            share_of_thread(t, a, b, out, starts, bias, kept, form, slope, row_parts, column_parts,
+                            memory, threads)  # fmt: skip
 
 
 @kernel
-def add_up(begin, end, x, sums):
-    """The sums of some chunks of rows, four vectors of columns at a time."""
-    rows, columns = x.shape
-    for chunk in range(begin, end):
-        top, bottom = chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS
-        for c in range(0, columns, 4 * LANES):
-            s0, s1, s2, s3 = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-            left = columns - c
-            for r in range(top, bottom):
-                at = r * columns + c
-                s0 = s0 + load_first(x, at, left)
-                s1 = s1 + load_first(x, at + LANES, left - LANES)
-                s2 = s2 + load_first(x, at + 2 * LANES, left - 2 * LANES)
-                s3 = s3 + load_first(x, at + 3 * LANES, left - 3 * LANES)
-            at = chunk * columns + c
-            store_first(sums, at, s0, left)
-            store_first(sums, at + LANES, s1, left - LANES)
-            store_first(sums, at + 2 * LANES, s2, left - 2 * LANES)
-            store_first(sums, at + 3 * LANES, s3, left - 3 * LANES)
+def share_of_thread(
+    t, a, b, out, starts, bias, kept, form, slope, row_parts, column_parts, memory, threads
+):  # fmt: skip
+    m, n, items = a.shape[0], b.shape[1], starts.shape[1]
+    number = items * row_parts * column_parts
+    pieces(
+        t * number // threads, (t + 1) * number // threads,
+        a.ctypes, a.strides[0] // 4, a.strides[1] // 4,
+        b.ctypes, b.strides[0] // 4, b.strides[1] // 4, m, a.shape[1], n, out.ctypes,
+        starts.ctypes, items, row_parts, column_parts,
+        form, slope, bias.ctypes, bias.size > 0, kept.ctypes, kept.size > 0,
+        memory.ctypes, t * SLAB,
+    )  # fmt: skip

@@ -374,3 +374,20 @@ def exp(x):
     y = where(x > 88.72283, float("inf"), y)
     y = where(x < -87.33654, 0.0, y)
     return where(x == x, y, x)  # NaN is the one number that differs from itself
+
+
+@kernel
+def tanh(x):
+    """tanh x, off by less than two units in the last place.
+
+    Near 0 the polynomial of Cephes' tanhf (Moshier 1992); elsewhere 1 - 2 / (e^2|x| + 1), with the
+    sign of x. From |x| = 9 on that rounds to 1.
+    """
+    z, size = x * x, maximum(x, -x)
+    p = fma(z, -5.70498872745e-3, 2.06390887954e-2)
+    p = fma(z, p, -5.37397155531e-2)
+    p = fma(z, p, 1.33314422036e-1)
+    p = fma(z, p, -3.33332819422e-1)
+    y = 1.0 - 2.0 / (exp(2.0 * size) + 1.0)
+    y = where(x < 0.0, -y, y)
+    return where(size < 0.625, fma(x * z, p, x), y)

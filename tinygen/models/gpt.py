@@ -22,6 +22,7 @@ from ..autograd.ops.join import cat
 from ..autograd.random import Generator
 from ..autograd.tensor import Tensor
 from ..nn import functional as F
+from ..nn.fusion import activated
 from ..text.sampling import next_token
 
 
@@ -124,7 +125,7 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.c_proj(self.gelu(self.c_fc(x))))
+        return self.dropout(self.c_proj(activated(self.c_fc, self.gelu, x)))
 
 
 class Block(nn.Module):

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from tinygen.autograd import Tensor
 
+from .fusion import ACTIVATIONS, activated
+from .layers import Linear
 from .module import Module
 from .parameter import Parameter
 
@@ -69,7 +71,8 @@ class _Listed(Module):
 class Sequential(_Listed):
     """Modules applied one after the other: each takes what the one before it returned.
 
-    Takes the modules as arguments, or an OrderedDict (any dict) that names them.
+    Takes the modules as arguments, or an OrderedDict (any dict) that names them. A Linear and the
+    activation behind it are computed together, by a kernel, where that makes no difference.
     """
 
     def __init__(self, *modules: Any):
@@ -84,8 +87,15 @@ class Sequential(_Listed):
         return type(self)(dict(named))
 
     def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
+        modules, i = list(self), 0
+        while i < len(modules):
+            following = modules[i + 1] if i + 1 < len(modules) else None
+            if type(modules[i]) is Linear and type(following) in ACTIVATIONS:
+                input = activated(modules[i], following, input)
+                i += 2
+            else:
+                input = modules[i](input)
+                i += 1
         return input
 
 

@@ -20,6 +20,7 @@ from . import init
 from .attention import MultiheadAttention
 from .containers import ModuleList
 from .dropout import Dropout
+from .fusion import activated
 from .layers import Linear
 from .module import Module
 from .normalization import LayerNorm
@@ -78,7 +79,7 @@ class _Layer(Module):
         return norm(x + dropout(part(x)))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return self.linear2(self.dropout(activated(self.linear1, self.activation, x)))
 
 
 class TransformerEncoderLayer(_Layer):

@@ -15,6 +15,7 @@ from . import (
     join,
     layer_norm,
     linalg,
+    linear_activation,
     mask,
     order,
     reduce,
@@ -29,6 +30,7 @@ from . import (
 
 __all__ = [
     "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
-    "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg", "mask", "order",
-    "reduce", "scan", "scatter", "shape", "slices", "softmax", "special", "statistics",
+    "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg",
+    "linear_activation", "mask", "order", "reduce", "scan", "scatter", "shape", "slices", "softmax",
+    "special", "statistics",
 ]  # fmt: skip

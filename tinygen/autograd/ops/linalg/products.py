@@ -146,15 +146,17 @@ baddbmm, addbmm = plus("baddbmm", bmm), plus("addbmm", lambda x, y: sum(bmm(x, y
 @primitive(promotes="common")
 def linear(x, weight, bias=None):
     """x weight' + bias: x [..., in], weight [out, in], bias [out]; [..., out]"""
+    check_features(x, weight)
+    out, _ = kernel.linear(as_rows(x), weight, bias)
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
+
+
+def check_features(x, weight):
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
-            f"linear: the input has {x.shape[-1]} features (shape {x.shape}), the weight "
-            f"{weight.shape} takes {weight.shape[1]}"
+            f"linear: the input has {x.shape[-1] if x.ndim else 'no'} features (shape {x.shape}), "
+            f"the weight {weight.shape} takes {weight.shape[-1] if weight.ndim else 'none'}"
         )
-    out = kernel.matmul(as_rows(x), weight.T)
-    if bias is not None:
-        out += bias
-    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
 
 
 def as_rows(x):

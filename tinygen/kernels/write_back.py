@@ -1,0 +1,195 @@
+"""What a matrix product does to C on its way out, and the gradient of that.
+
+    Z = A B + bias,   C = f(Z);        dZ = dC f'(Z),   dbias = column sums of dZ
+
+The product calls `write_back` on every finished panel of C, which then still lies in the cache:
+a pass over memory less than for a bias, and another one for an activation f. Backward is one pass
+as well: it reads dC and what was kept, writes dZ, and adds up its columns.
+
+What is kept for the gradient is C itself, from which f' can be told; but Z for GELU and SiLU, which
+take the same value twice.
+"""
+
+import numpy as np
+
+from tinygen.kernels import activations, gelu
+from tinygen.kernels.jit import ENABLED, c_function, kernel, plain, prange, serves, threads_for
+from tinygen.kernels.pointwise import SIGMOID as POINTWISE_SIGMOID
+from tinygen.kernels.pointwise import SILU as POINTWISE_SILU
+
+# pyright: reportPossiblyUnboundVariable=false
+if ENABLED:
+    from tinygen.kernels.pointwise import (
+        erf_gelu,
+        erf_gelu_slope,
+        sigmoid,
+        tanh_gelu,
+        tanh_gelu_slope,
+    )
+    from tinygen.kernels.simd import LANES, broadcast, load_first, maximum, store_first, tanh, where
+    from tinygen.kernels.tile import POINTER
+else:
+    LANES, POINTER = 1, ""
+
+IDENTITY, RELU, LEAKY_RELU, TANH, SIGMOID, GELU_ERF, GELU_TANH, SILU = range(8)
+KEEPS_Z = GELU_ERF  # this form and those after it
+
+
+# ---- NumPy lines ---------------------------------------------------------------------------------
+
+
+def value_reference(form: int, z: np.ndarray, slope: float) -> np.ndarray:
+    """f(z), elementwise. `slope` is that of leaky ReLU, of a positive number."""
+    if form == RELU:
+        return np.maximum(z, 0)
+    if form == LEAKY_RELU:
+        return np.where(z > 0, z, z * z.dtype.type(slope))
+    if form == TANH:
+        return np.tanh(z)
+    if form == SIGMOID:
+        return activations.forward_reference(POINTWISE_SIGMOID, z)
+    if form == SILU:
+        return activations.forward_reference(POINTWISE_SILU, z)
+    if form in GELU:
+        return gelu.forward_reference(z, GELU[form])
+    return z
+
+
+def gradient_reference(form, slope, g, kept):
+    """g f'(z): from C, or from Z in the forms that keep it."""
+    if form == RELU:
+        return g * (kept != 0)
+    if form == LEAKY_RELU:
+        return g * np.where(kept > 0, g.dtype.type(1), g.dtype.type(slope))
+    if form == TANH:
+        return g * (1 - kept * kept)
+    if form == SIGMOID:
+        return g * kept * (1 - kept)
+    if form == SILU:
+        return activations.backward_reference(POINTWISE_SILU, g, kept)
+    if form in GELU:
+        return gelu.backward_reference(g, kept, GELU[form])
+    return g
+
+
+GELU = {GELU_ERF: "none", GELU_TANH: "tanh"}
+
+
+# ---- Forward: one panel of C ---------------------------------------------------------------------
+
+
+@c_function(
+    f"void(intp, float32, {POINTER}, intp, intp, intp, intp, {POINTER}, intp, {POINTER}, boolean)"
+)
+def write_back(form, slope, c, c_at, c_row, rows, width, bias, bias_at, kept, keeps):
+    """C[rows, width] = f(Z), Z = C + bias (without bias if bias_at < 0); with `keeps`, Z is written
+    to `kept`, where C is in its own array."""
+    for at in range(c_at, c_at + rows * c_row, c_row):
+        for j in range(0, width, LANES):
+            left = width - j
+            z = load_first(c, at + j, left)
+            if bias_at >= 0:
+                z = z + load_first(bias, bias_at + j, left)
+            if keeps:
+                store_first(kept, at + j, z, left)
+            store_first(c, at + j, value(form, slope, z), left)
+
+
+@kernel
+def value(form, slope, z):
+    """f(z) of a vector."""
+    if form == RELU:
+        return maximum(z, 0.0)
+    if form == LEAKY_RELU:
+        return where(z > 0.0, z, z * slope)
+    if form == TANH:
+        return tanh(z)
+    if form == SIGMOID:
+        return sigmoid(z)
+    if form == GELU_ERF:
+        return erf_gelu(z)
+    if form == GELU_TANH:
+        return tanh_gelu(z)
+    return z * sigmoid(z) if form == SILU else z
+
+
+# ---- Backward ------------------------------------------------------------------------------------
+
+CHUNKS = 16  # pieces in which rows are summed up, whatever the number of threads
+PARALLEL = 16_384  # elements of an activation
+PARALLEL_SUM = 131_072  # elements that are only added up
+
+
+def gradient(
+    form: int, slope: float, g: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """g f'(z) [rows, columns], the gradient of the product, and the sum of its rows [columns], that
+    of the bias, for the cotangent g of C; `kept` is C, or Z in the forms that keep it."""
+    if form == IDENTITY:
+        return g, column_sum(g)
+    if not (serves(g) and serves(kept)) or g.size == 0:
+        dz = gradient_reference(form, slope, g, kept)
+        return dz, dz.sum(0)
+    dz, sums = np.empty(g.shape, np.float32), np.zeros((CHUNKS, g.shape[1]), np.float32)
+    threads = threads_for(g.size, PARALLEL)
+    gradient_chunks(form, slope, plain(g), plain(kept), dz, sums, threads)
+    return dz, sums.sum(0)
+
+
+def column_sum(x: np.ndarray) -> np.ndarray:
+    """The sum [columns] of the rows of x [rows, columns]: the gradient of a bias."""
+    if not serves(x) or x.size == 0:
+        return x.sum(0)
+    x, sums = plain(x), np.zeros((CHUNKS, x.shape[1]), np.float32)
+    gradient_chunks(IDENTITY, 0.0, x, x, x, sums, threads_for(x.size, PARALLEL_SUM))
+    return sums.sum(0)
+
+
+@c_function(f"void(intp, intp, intp, float32, {', '.join([POINTER] * 4)}, intp, intp)")
+def gradient_part(begin, end, form, slope, g, kept, dz, sums, rows, columns):
+    """Some chunks of rows: each row of dZ is written, and added to the sum of its chunk."""
+    for chunk in range(begin, end):
+        for row in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
+            for j in range(0, columns, LANES):
+                at, total, left = row * columns + j, chunk * columns + j, columns - j
+                d = load_first(g, at, left)
+                if form != IDENTITY:
+                    d = d * derivative(form, slope, load_first(kept, at, left))
+                    store_first(dz, at, d, left)
+                store_first(sums, total, load_first(sums, total, left) + d, left)
+
+
+@kernel
+def derivative(form, slope, kept):
+    """f' of a vector, from C, or from Z in the forms that keep it."""
+    if form == RELU:
+        return where(kept == 0.0, 0.0, broadcast(1.0))
+    if form == LEAKY_RELU:
+        return where(kept > 0.0, 1.0, broadcast(slope))
+    if form == TANH:
+        return 1.0 - kept * kept
+    if form == SIGMOID:
+        return kept * (1.0 - kept)
+    if form == GELU_ERF:
+        return erf_gelu_slope(kept)
+    if form == GELU_TANH:
+        return tanh_gelu_slope(kept)
+    s = sigmoid(kept)
+    return s * (1.0 + kept * (1.0 - s))
+
+
+@kernel(
+    parallel=True,
+    calls=(gradient_part,),
+    signature="void(intp, float32, const(float32[:, ::1]), const(float32[:, ::1]),"
+    " float32[:, ::1], float32[:, ::1], intp)",
+)
+def gradient_chunks(form, slope, g, kept, dz, sums, threads):
+    rows, columns = g.shape
+    if threads == 1:
+        gradient_part(0, CHUNKS, form, slope, g.ctypes, kept.ctypes, dz.ctypes, sums.ctypes,
+                      rows, columns)  # fmt: skip
+    else:
+        for t in prange(threads):
+            gradient_part(t * CHUNKS // threads, (t + 1) * CHUNKS // threads, form, slope,
+                          g.ctypes, kept.ctypes, dz.ctypes, sums.ctypes, rows, columns)  # fmt: skip
