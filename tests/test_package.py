@@ -91,6 +91,7 @@ set_num_threads get_num_threads autograd.grad autograd.gradcheck
 nn.Module nn.Parameter nn.Linear nn.Embedding nn.LayerNorm nn.Dropout nn.GELU nn.Sequential
 nn.ModuleList nn.ModuleDict nn.CrossEntropyLoss nn.functional.cross_entropy
 nn.functional.scaled_dot_product_attention nn.utils.clip_grad_norm_ nn.init.normal_
+distributions.Normal distributions.kl_divergence special.gammainc
 optim.SGD optim.Adam optim.AdamW optim.lr_scheduler.CosineAnnealingLR cuda.is_available
 """
 

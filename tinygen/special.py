@@ -1,7 +1,7 @@
 """Special functions under the names of torch.special, and SciPy's for those that PyTorch lacks; the
 ops are in `tinygen.autograd.ops`.
 
-Distribution functions and their inverses: of the normal `ndtr`, `erfinv`; of gamma variables
+Distribution functions and their inverses: of the normal `ndtr`, `ndtri`; of gamma variables
 `gammainc`, `gammaincinv`; of beta variables `betainc`, `betaincinv`; of Student's t `stdtr`,
 `stdtrit`. All can be differentiated in all arguments.
 """
@@ -19,6 +19,7 @@ from .autograd.ops.special import (
     gammaln,
     logit,
     ndtr,
+    ndtri,
     polygamma,
     psi,
     sinc,
@@ -29,6 +30,6 @@ from .autograd.ops.special import (
 __all__ = [
     "betainc", "betaincinv", "digamma", "erf", "erfc", "erfinv", "exp2", "expit", "expm1",
     "gammainc", "gammaincc", "gammaincinv", "gammaln", "log1p", "log_softmax", "logit",
-    "logsumexp", "ndtr", "polygamma", "psi", "sinc", "softmax", "stdtr", "stdtrit", "xlog1py",
-    "xlogy",
+    "logsumexp", "ndtr", "ndtri", "polygamma", "psi", "sinc", "softmax", "stdtr", "stdtrit",
+    "xlog1py", "xlogy",
 ]  # fmt: skip

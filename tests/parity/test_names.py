@@ -79,6 +79,18 @@ autograd.forward_ad.unpack_dual utils.checkpoint.checkpoint utils.checkpoint.che
 """
 
 
+DISTRIBUTIONS = """
+Bernoulli Beta Binomial Categorical Cauchy Chi2 Dirichlet Distribution Exponential Gamma Geometric
+Gumbel Independent Laplace LogNormal LowRankMultivariateNormal MixtureSameFamily MultivariateNormal
+Normal OneHotCategorical Poisson RelaxedBernoulli RelaxedOneHotCategorical StudentT
+TransformedDistribution Uniform kl_divergence register_kl constraints.positive constraints.simplex
+transforms.AffineTransform transforms.ComposeTransform transforms.ExpTransform
+transforms.IndependentTransform transforms.PowerTransform transforms.SigmoidTransform
+transforms.SoftplusTransform transforms.StickBreakingTransform transforms.TanhTransform
+transforms.Transform transforms.identity_transform
+"""
+
+
 def paths():
     places = {
         "": FUNCTIONS_AND_METHODS + FUNCTIONS + OTHERS,
@@ -86,6 +98,7 @@ def paths():
         "linalg.": LINALG,
         "nn.functional.": FUNCTIONAL,
         "nn.": NN,
+        "distributions.": DISTRIBUTIONS,
     }
     return [place + name for place, names in places.items() for name in names.split()]
 

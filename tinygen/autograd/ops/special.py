@@ -24,6 +24,7 @@ from .elementwise import (
     sigmoid,
     sin,
 )
+from .quadrature import in_float64, quantile
 
 __all__ = [
     "copysign", "digamma", "erfc", "erfinv", "hypot", "lerp", "lgamma", "logaddexp", "logaddexp2",
@@ -71,6 +72,27 @@ erfinv = real(
 def ndtr(x):
     """The distribution function of the standard normal"""
     return 0.5 * erfc(x * -math.sqrt(0.5))
+
+
+def ndtri_array(p):
+    """Newton's iteration from a bound, as Φ(-t) <= e^(-t²/2) / 2"""
+
+    def tails(x):
+        with_log = lambda x: np.log(0.5 * erfc_array(x * -math.sqrt(0.5)))
+        return with_log(x), with_log(-x), -0.5 * x * x - 0.5 * math.log(2 * math.pi)
+
+    inside = (p >= 0) & (p <= 1)
+    p = np.where(inside, p, np.nan)
+    bound = np.sqrt(-2 * np.log(2 * np.minimum(p, 1 - p)))
+    start = np.where((p == 0) | (p == 1), 0.0, np.sign(p - 0.5) * bound)
+    return quantile(tails, start, p, 1 - p)
+
+
+ndtri = real(
+    "ndtri",
+    lambda p: in_float64(ndtri_array)(np.asarray(p)),
+    lambda g, out: g * math.sqrt(2 * math.pi) * exp(0.5 * out * out),
+)
 
 
 # ---- The gamma function --------------------------------------------------------------------------
