@@ -743,7 +743,7 @@ def test_custom_functions_make_no_cycle(no_gc):
 
 
 def kept_arrays(node: Node) -> list:
-    return [v.array if isinstance(v, Tensor) else v for v in node.kept]
+    return [v.array if isinstance(v, Tensor) else v for values in node.kept for v in values]
 
 
 def test_a_node_keeps_only_what_its_vjps_read():

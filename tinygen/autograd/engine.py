@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .grad_mode import set_grad_enabled
+from .grad_mode import grad_mode
 from .tensor import Node, Tensor
 
 Tensors = Tensor | Sequence[Tensor]
@@ -75,8 +75,11 @@ def grad(
     return tuple(g for _, g in found)
 
 
+SINGLE = (Tensor, np.ndarray, float, type(None))  # a tuple: to make `Tensor | ...` takes time
+
+
 def as_tuple(x) -> tuple:
-    return (x,) if x is None or isinstance(x, Tensor | np.ndarray | float) else tuple(x)
+    return (x,) if isinstance(x, SINGLE) else tuple(x)
 
 
 def sweep(
@@ -87,36 +90,38 @@ def sweep(
     Returns a (tensor, gradient) for each of `wanted`, or, if that is None, for each leaf; and the
     ids of those gradients that may share memory with something else.
     """
+    heap: list[tuple[int, Node]] = []  # the nodes still to be visited, the youngest first
     pending: dict[int, Tensor] = {}  # by the id of a place: the sum of what its users handed to it
-    nodes: dict[int, Node] = {}  # by number: what is still to be visited
     leaves: dict[int, Tensor] = {}
     shared: set[int] = set()
-
-    def hand(place, g):
-        before = pending.get(id(place))
-        pending[id(place)] = g if before is None else before + g
-        if isinstance(place, Tensor):
-            leaves[id(place)] = place
-        elif place.number not in nodes:
-            nodes[place.number] = place
-            heapq.heappush(heap, -place.number)
-
-    heap: list[int] = []
     needed = None if wanted is None else needed_places(outputs, wanted, since)
     results: dict[int, Tensor | None] = dict.fromkeys(id(x.place) for x in wanted or ())
-    with set_grad_enabled(create_graph):
+
+    def hand(place, g):
+        key = id(place)
+        if (before := pending.get(key)) is not None:
+            pending[key] = before + g
+            return
+        pending[key] = g
+        if isinstance(place, Tensor):
+            leaves[key] = place
+        else:
+            heapq.heappush(heap, (-place.number, place))
+
+    mode, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:
         for output, g in zip(outputs, seeds(outputs, cotangents), strict=True):
             shared.add(id(g))
             hand(output.place, g)
         while heap:
-            node = nodes.pop(-heapq.heappop(heap))
+            _, node = heapq.heappop(heap)
             g = pending.pop(id(node))
             if node.number < since:
                 results[id(node)] = g
                 continue
             if node.hooks:
                 g = run_hooks(node.hooks, g)
-            if id(node) in results:
+            if results and id(node) in results:
                 results[id(node)] = g
                 shared.add(id(g))  # it goes on to the node's parents
             if needed is not None and not any(id(parent) in needed for parent in node.parents):
@@ -136,6 +141,8 @@ def sweep(
             if leaf.hooks and not since:
                 pending[key] = run_hooks(leaf.hooks, pending[key])
                 shared.add(id(pending[key]))  # a hook may have kept it
+    finally:
+        grad_mode.enabled = mode
     if wanted is None:
         return [(leaf, pending[key]) for key, leaf in leaves.items()], shared
     results.update({key: pending[key] for key in leaves if key in results})

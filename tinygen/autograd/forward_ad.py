@@ -27,6 +27,7 @@ import numpy as np
 
 from .engine import grad
 from .grad_mode import enable_grad, grad_mode
+from .primitive import finder
 from .tensor import Tensor
 
 
@@ -122,8 +123,8 @@ def jvp(op, i: int, tangent: Tensor, args, options, outputs) -> Sequence[Tensor 
         tangent = tangent if tangent.shape == shape else tangent.expand(shape)
     if rule is not None:
         function, names = rule
-        kept = [primal(outputs[0]) if n == "out" else op.source(n)(args, options, None)
-                for n in names]  # fmt: skip
+        (kept,) = finder(op, ((i, names),))(args, options, outputs[0])
+        kept = [primal(outputs[0]) if n == "out" else value for n, value in zip(names, kept)]
         return (function(tangent, *kept),)
     return transposed_twice(op, i, tangent, args, options)
 
@@ -154,4 +155,7 @@ def remember_tangent(out: Tensor) -> None:
     if node is not None and getattr(node.plan, "keeps_out", False):
         value = Tensor(out.array)
         value.tangent = out.tangent
-        node.kept[node.plan.names.index("out")] = value
+        node.kept = tuple(
+            tuple(value if name == "out" else one for name, one in zip(names, kept))
+            for (_, names), kept in zip(node.plan.steps, node.kept)
+        )

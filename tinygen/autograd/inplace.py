@@ -112,8 +112,4 @@ def keep_own_values(node, x: Tensor) -> None:
         copy.node, copy._requires_grad = value.node, value._requires_grad
         return copy
 
-    if isinstance(node.kept, tuple):  # of a fused op: its arguments, and what its kernel saved
-        args, saved = node.kept
-        node.kept = (tuple(own(a) for a in args), saved)
-    else:
-        node.kept = [own(value) for value in node.kept]
+    node.kept = tuple(tuple(own(value) for value in values) for values in node.kept)

@@ -14,9 +14,10 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 Line = tuple[CodeType, int]  # a function's code, and how far in it
 
 
-def user_line() -> Line | None:
-    """The innermost line that is running outside of tinygen."""
-    frame = sys._getframe(2)
+def user_line(depth: int = 2) -> Line | None:
+    """The innermost line that is running outside of tinygen, which is `depth` calls from here or
+    further: each frame that need not be looked at saves time."""
+    frame = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
         if not code.co_filename.startswith(PACKAGE):

@@ -18,6 +18,8 @@ Integers meeting floats are converted in another, `Primitive.promoted`.
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, overload
@@ -32,23 +34,45 @@ from .tensor import Node, Storage, Tensor, View
 
 
 class Plan:
-    """For one set of arguments that want gradients: what to keep, and which VJP reads what."""
+    """For one set of arguments that want gradients: which VJPs run, and how to find what they read.
+
+    steps: for each such argument, its VJP and the names that the VJP reads.
+    keep:  (args, options, out) -> for each step, a tuple of the values of those names.
+    """
 
     def __init__(self, op: Primitive, wanted: tuple[int, ...]):
-        rules = [(i, *op.rule(i)) for i in wanted]
-        names = [(name, i) for i, _, names in rules for name in names]
-        self.names = list(dict.fromkeys(unique_name(*n) for n in names))
-        self.sources = [op.source(name) for name in self.names]
-        self.keeps_out = "out" in self.names
-        self.steps = [
-            (vjp, [self.names.index(unique_name(name, i)) for name in names])
-            for i, vjp, names in rules
-        ]
+        self.steps = [op.rule(i) for i in wanted]
+        self.keep = finder(op, tuple((i, names) for i, (_, names) in zip(wanted, self.steps)))
+        self.keeps_out = any("out" in names for _, names in self.steps)
 
 
-def unique_name(name: str, i: int) -> str:
-    """`position` means another number to the VJP of each argument: position 3 is called @3."""
-    return f"@{i}" if name == "position" else name
+@functools.cache
+def finder(op: Primitive, reads: tuple) -> Callable:
+    """The function of (args, options, out) that returns, for each (position of an argument, names)
+    of `reads`, a tuple of the values of these names. It is put together as source text, since it
+    runs at every call: for mul, whose VJPs read y and x, that is ((args[1],), (args[0],))."""
+    texts = [f"({''.join(source(op, i, name) + ', ' for name in names)})" for i, names in reads]
+    scope = {"defaults": op.defaults, "shape_of": shape_of}
+    return eval(f"lambda args, options, out: ({', '.join(texts)},)", scope)
+
+
+def source(op: Primitive, position: int, name: str) -> str:
+    """The expression that finds one value, for the VJP of the argument at `position`."""
+    if name == "position":
+        return str(position)
+    if name == "out":
+        return "out.array"  # not the tensor, which holds the node
+    if name.endswith("_shape"):
+        return f"shape_of(args[{op.arguments.index(name.removesuffix('_shape'))}])"
+    if name.endswith("_dtype"):
+        return f"args[{op.arguments.index(name.removesuffix('_dtype'))}].dtype"
+    by_name = f"options.get('{name}', defaults['{name}'])"
+    i = op.arguments.index(name)
+    return by_name if op.variadic else f"args[{i}] if len(args) > {i} else {by_name}"
+
+
+def shape_of(x) -> tuple[int, ...]:
+    return x.array.shape if isinstance(x, Tensor) else np.shape(x)
 
 
 class Primitive:
@@ -56,13 +80,14 @@ class Primitive:
 
     promotes:  "common" if arguments of different types are first brought to one, "float" if
                integers become floats as well (as in division); None if it takes them as they are.
-    pointwise: element i of the output depends on elements i of the (broadcast) arguments alone.
+    pointwise: element i of the output depends on elements i of the (broadcast) arguments alone, and
+               the VJPs are arithmetic that takes arrays as well as tensors.
     is_view:   the output may share the memory of the first argument.
     """
 
     def __init__(self, forward, name="", promotes=None, pointwise=False, is_view=False):
         # Real functions are quiet about log(0) and 0 / 0, whose results say enough.
-        self.forward = np.errstate(all="ignore")(forward) if promotes == "float" else forward
+        self.forward = functools.partial(quietly, forward) if promotes == "float" else forward
         self.promotes, self.pointwise, self.is_view = promotes, pointwise, is_view
         self.name = self.__name__ = name or forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
@@ -100,23 +125,6 @@ class Primitive:
     def rule(self, i: int) -> tuple:
         """The VJP of the argument at position i; all of a `*xs` share the VJP of the first."""
         return self.vjps[0 if self.variadic else i]
-
-    def source(self, name: str) -> Callable:
-        """How a kept value is found when the op is called: a function of (args, options, out)."""
-        if name.startswith("@"):
-            return lambda args, options, out: int(name[1:])
-        if name == "out":
-            return lambda args, options, out: out.array  # not the tensor, which holds the node
-        if name.endswith("_shape"):
-            i = self.arguments.index(name.removesuffix("_shape"))
-            return lambda args, options, out: np.shape(getattr(args[i], "array", args[i]))
-        if name.endswith("_dtype"):
-            i = self.arguments.index(name.removesuffix("_dtype"))
-            return lambda args, options, out: args[i].dtype
-        i, default = self.arguments.index(name), self.defaults[name]
-        if self.variadic:
-            return lambda args, options, out: options.get(name, default)
-        return lambda args, options, out: args[i] if i < len(args) else options.get(name, default)
 
     # ---- Forward ----
 
@@ -194,18 +202,18 @@ class Primitive:
 
     def record(self, args, options, out: Tensor) -> None:
         """Give `out` a node, if any argument wants a gradient and has a VJP to get one from."""
-        wanted, parents = [], []
+        wanted, parents = (), []
         for i, a in enumerate(args):
             if isinstance(a, Tensor):
                 if a._view is not None:
                     a.follow_base()
                 if a._requires_grad and (i in self.vjps or self.variadic):
-                    wanted.append(i)
+                    wanted += (i,)
                     parents.append(a.node or a)
-        if not wanted or out.array.dtype.kind != "f":
+        if not parents or out.array.dtype.kind != "f":
             return
-        plan = self.plans.get(tuple(wanted)) or self.make_plan(tuple(wanted))
-        kept = [source(args, options, out) for source in plan.sources]
+        plan = self.plans.get(wanted) or self.make_plan(wanted)
+        kept = plan.keep(args, options, out)
         storage = out.storage if plan.keeps_out else None
         out._requires_grad = True
         out.node = Node(self, parents, kept, plan, out.array.shape, storage)
@@ -216,29 +224,58 @@ class Primitive:
 
     # ---- Backward ----
 
-    def opened(self, node: Node) -> list:
-        """The kept values, refused if one was written to since; `out` gets its place back."""
-        values = []
-        for name, value in zip(node.plan.names, node.kept):
-            if name == "out":
-                check_unwritten("output", node, node.out_storage)
-                tangent = getattr(value, "tangent", None)
-                value = Tensor(getattr(value, "array", value))
-                value._requires_grad, value.node, value.tangent = True, node, tangent
-            elif isinstance(value, Tensor):
-                check_unwritten(f"argument `{name}`", node, value._storage)
-            values.append(value)
-        return values
-
     def cotangents(self, node: Node, g: Any, needed=None):
         """One (parent, cotangent) for every parent, or every one whose id is in `needed`."""
-        kept = self.opened(node)
-        for (vjp, places), parent in zip(node.plan.steps, node.parents):
-            if needed is None or id(parent) in needed:
-                cotangent = vjp(g, *[kept[place] for place in places])
-                if cotangent.array.shape != parent.shape:
-                    cotangent = registry["sum_to"](cotangent, parent.shape)
-                yield parent, cotangent
+        differentiated = grad_mode.enabled or grad_mode.duals is not None
+        for (vjp, names), kept, parent in zip(node.plan.steps, node.kept, node.parents):
+            if needed is not None and id(parent) not in needed:
+                continue
+            for name, value in zip(names, kept):
+                if isinstance(value, Tensor) and value._storage is not None:
+                    check_unwritten(f"argument `{name}`", node, value._storage)
+            if "out" in names:
+                check_unwritten("output", node, node.out_storage)
+            if self.pointwise and not differentiated:
+                cotangent = on_arrays(vjp, g, kept)
+            else:
+                cotangent = vjp(g, *with_output(node, names, kept))
+            if cotangent.array.shape != parent.shape:
+                cotangent = registry["sum_to"](cotangent, parent.shape)
+            yield parent, cotangent
+
+
+def on_arrays(vjp, g: Tensor, kept) -> Tensor:
+    """The VJP of a pointwise op is arithmetic, which means the same on arrays as on tensors, and
+    takes half the time. If nobody differentiates the gradient, that is enough."""
+    found = quietly(vjp, g.array, *[v.array if isinstance(v, Tensor) else v for v in kept])
+    if found is g.array:
+        return g
+    return found if isinstance(found, Tensor) else Tensor(found)
+
+
+def with_output(node: Node, names, kept) -> tuple:
+    """The kept values; of these `out`, an array, as a tensor at its place in the graph again."""
+    if "out" not in names:
+        return kept
+    at = names.index("out")
+    out = Tensor(getattr(kept[at], "array", kept[at]))
+    out._requires_grad, out.node = True, node
+    out.tangent = getattr(kept[at], "tangent", None)
+    return (*kept[:at], out, *kept[at + 1 :])
+
+
+quiet = contextvars.copy_context()  # in which NumPy gives no warnings
+quiet.run(np.seterr, all="ignore")
+
+
+def quietly(forward, *arrays, **options):
+    """forward(*arrays), where it may divide by zero. To enter `np.errstate` anew takes longer than
+    the op on a small array; but one context serves one call at a time."""
+    try:
+        return quiet.run(forward, *arrays, **options)
+    except RuntimeError:  # another thread is in it
+        with np.errstate(all="ignore"):
+            return forward(*arrays, **options)
 
 
 def names_read(rule) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from .conversions import Conversions
 from .dtypes import as_array
@@ -35,7 +36,7 @@ class Node:
 
     __slots__ = ("hooks", "kept", "line", "number", "op", "out_storage", "parents", "plan", "shape")
 
-    def __init__(self, op, parents, kept, plan: Any = None, shape=(), out_storage=None):
+    def __init__(self, op, parents, kept, plan: Any = None, shape=(), out_storage=None, depth=4):
         self.op = op
         self.parents = parents  # for each wanted input: its Node, or the leaf Tensor
         self.kept = kept  # the values that the VJPs read; None once backward() has freed them
@@ -44,7 +45,7 @@ class Node:
         self.out_storage = out_storage  # of the output, if the VJPs read the output
         self.hooks: dict | None = None
         self.number = clock()
-        self.line = user_line()
+        self.line = user_line(depth)  # of an op: beyond __init__, record and __call__
 
 
 class Storage:
@@ -90,16 +91,16 @@ class Tensor(Conversions):
     tangent: Tensor | None  # its derivative along a direction, in forward mode
     grad: Tensor | None = None
     hooks: dict | None = None  # of a leaf; those of another tensor are at its node
+    _view: View | None = None  # set if this is a view of another tensor
+    _storage: Storage | None = None  # made at the first write or view: most need none
 
     __array_priority__ = 1000  # ndarray + tensor asks the tensor
     __hash__ = object.__hash__  # by identity, though == compares elements
 
     def __init__(self, data, requires_grad: bool = False):
-        self.array = data if data.__class__ is np.ndarray else as_array(data)
+        self.array = data if data.__class__ is ndarray else as_array(data)
         self.node = self.tangent = None
         self._requires_grad = False
-        self._view: View | None = None  # set if this is a view of another tensor
-        self._storage: Storage | None = None  # made at the first write or view: most need none
         if requires_grad:
             self.requires_grad = True
 

@@ -6,7 +6,6 @@ from ...kernels import activations as kernels
 from ...kernels.pointwise import SILU, SOFTPLUS
 from ..fused import Fused
 from ..primitive import primitive
-from ..tensor import Tensor
 from .choose import where
 from .elementwise import logsigmoid, sigmoid
 
@@ -17,14 +16,7 @@ def leaky_relu(x, slope=0.01):
     return (np.maximum if slope <= 1 else np.minimum)(x, x * slope)
 
 
-def slope_times(g, x, slope):
-    """g, times the slope where x is not positive. That is a constant, as far as there is a
-    derivative: no op need be recorded for it."""
-    weight = np.multiply(x.array > 0, 1 - slope, dtype=g.dtype)
-    return g * Tensor(np.add(weight, slope, dtype=g.dtype))
-
-
-leaky_relu.vjp(x=slope_times)
+leaky_relu.vjp(x=lambda g, x, slope: where(x > 0, g, g * slope))
 
 
 @Fused
