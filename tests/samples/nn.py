@@ -29,6 +29,8 @@ def np_huber(d, delta):
     return np.where(np.abs(d) < delta, d * d / 2, delta * (np.abs(d) - delta / 2))
 
 
+row("mean_squared_error", lambda x, y: np.mean((x - y) ** 2),
+    with_(N(2, 3), N(2, 3)), with_(N(), N()), with_(N(300, 2), N(300, 2)))
 row("mse_loss", reduced(lambda x, y: (x - y) ** 2), losses(N(2, 3), N(2, 3)))
 row("l1_loss", reduced(lambda x, y: np.abs(x - y)), losses(DISTINCT(2, 3), BETWEEN(2, 3)))
 row("huber_loss", reduced(lambda x, y, delta=1.0: np_huber(x - y, delta)),

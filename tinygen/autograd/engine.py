@@ -170,10 +170,10 @@ def seed(output: Tensor, g) -> Tensor:
                 f"{output.shape}: reduce it (.sum(), .mean()) or pass a gradient of that shape"
             )
         return Tensor(np.ones_like(output.array))
-    g = g if isinstance(g, Tensor) else Tensor(g)
-    if g.shape != output.shape:
+    g, array = g if isinstance(g, Tensor) else Tensor(g), output.array
+    if g.array.shape != array.shape:
         raise RuntimeError(f"the cotangent has shape {g.shape}, the output {output.shape}")
-    return g if g.dtype == output.dtype else g.to(output.dtype)
+    return g if g.array.dtype == array.dtype else g.to(array.dtype)
 
 
 def needed_places(outputs, wanted, since: int) -> set[int]:

@@ -57,17 +57,18 @@ class Fused(Primitive):
     def __call__(self, *args, **options) -> Tensor:
         if options or len(args) < len(self.arguments):
             args = self.all_arguments(args, options)
-        arrays, types, watched = [], set(), False
+        arrays, types, watched = [], [], False
         for a in args:
             if isinstance(a, Tensor):
                 arrays.append(a.array)
-                types.add(a.array.dtype)
+                if (dtype := a.array.dtype).kind == "f" and dtype not in types:
+                    types.append(dtype)
                 if a._requires_grad or a._view is not None or a.tangent is not None:
                     watched = True
             else:
                 arrays.append(a)
         moving = watched and grad_mode.duals is not None and any(has_tangent(a) for a in args)
-        if moving or sum([t.kind == "f" for t in types]) != 1:
+        if moving or len(types) != 1:
             return self.reference(
                 *args
             )  # forward mode, mixed precision, no floats: not for kernels

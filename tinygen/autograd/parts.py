@@ -52,14 +52,21 @@ class Several(Primitive):
         self.view_step = view_step
 
     def __call__(self, *args):
-        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+        arrays, watched = [], False
+        for a in args:
+            if isinstance(a, Tensor):
+                arrays.append(a.array)
+                if a._requires_grad or a._view is not None or a.tangent is not None:
+                    watched = True
+            else:
+                arrays.append(a)
         outputs = [Tensor(array) for array in self.forward(*arrays)]
         if self.view_step is not None:
             for i, out in enumerate(outputs):
                 self.note_view(args[0], out, self.view_step(i, *args))
-        if grad_mode.duals is not None:
+        if watched and grad_mode.duals is not None:
             push_tangents(self, args, {}, outputs)
-        if grad_mode.enabled and outputs:
+        if watched and grad_mode.enabled and outputs:
             call = Tensor(outputs[0].array)  # stands for all outputs, to be given the node
             self.record(args, {}, call)
             if call.node is not None:

@@ -18,7 +18,6 @@ Integers meeting floats are converted in another, `Primitive.promoted`.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 from collections.abc import Callable
@@ -29,6 +28,7 @@ import numpy as np
 from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
 from .lines import described
+from .quiet import quiet, quietly
 from .registry import ShapeError, our_names, register, registry, torch_names
 from .tensor import Node, Storage, Tensor, View
 
@@ -87,7 +87,7 @@ class Primitive:
 
     def __init__(self, forward, name="", promotes=None, pointwise=False, is_view=False):
         # Real functions are quiet about log(0) and 0 / 0, whose results say enough.
-        self.forward = functools.partial(quietly, forward) if promotes == "float" else forward
+        self.forward = quiet(forward) if promotes == "float" else forward
         self.promotes, self.pointwise, self.is_view = promotes, pointwise, is_view
         self.name = self.__name__ = name or forward.__name__
         self.__doc__, self.__module__ = forward.__doc__, forward.__module__
@@ -135,9 +135,8 @@ class Primitive:
         for a in args:
             if isinstance(a, Tensor):
                 arrays.append(a.array)
-                watched = (
-                    watched or a._requires_grad or a._view is not None or a.tangent is not None
-                )
+                if a._requires_grad or a._view is not None or a.tangent is not None:
+                    watched = True
             else:
                 arrays.append(a)
         try:
@@ -262,20 +261,6 @@ def with_output(node: Node, names, kept) -> tuple:
     out._requires_grad, out.node = True, node
     out.tangent = getattr(kept[at], "tangent", None)
     return (*kept[:at], out, *kept[at + 1 :])
-
-
-quiet = contextvars.copy_context()  # in which NumPy gives no warnings
-quiet.run(np.seterr, all="ignore")
-
-
-def quietly(forward, *arrays, **options):
-    """forward(*arrays), where it may divide by zero. To enter `np.errstate` anew takes longer than
-    the op on a small array; but one context serves one call at a time."""
-    try:
-        return quiet.run(forward, *arrays, **options)
-    except RuntimeError:  # another thread is in it
-        with np.errstate(all="ignore"):
-            return forward(*arrays, **options)
 
 
 def names_read(rule) -> tuple[str, ...]:

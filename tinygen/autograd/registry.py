@@ -36,6 +36,8 @@ def numpy_names(function: F) -> F:
 
     @functools.wraps(function)
     def renamed(*args, **options):
+        if not options:  # most often
+            return function(*args)
         if "axis" in options or "keepdims" in options:
             options = our_names(options)
         return function(*args, **options)

@@ -24,7 +24,7 @@ __all__ = [
 @primitive(name="cat", promotes="common")
 def joined(*arrays, dim, starts):
     """The arrays one behind the other along `dim`; array i begins at starts[i]"""
-    return np.concatenate(arrays, axis=dim)
+    return np.concatenate(arrays, dim)
 
 
 joined.vjp(
@@ -37,11 +37,11 @@ joined.vjp(
 def listed(tensors, op: str) -> list:
     """The tensors in a list, of which there is at least one."""
     tensors = list(tensors)
-    if not tensors:
-        raise ShapeError(f"{op}: there is nothing to join; the list of tensors is empty")
     for x in tensors:
         if not isinstance(x, Tensor):
             raise TypeError(f"{op} takes a list of tensors; one of them is a {type(x).__name__}")
+    if not tensors:
+        raise ShapeError(f"{op}: there is nothing to join; the list of tensors is empty")
     return tensors
 
 
@@ -82,7 +82,7 @@ concat = concatenate = cat
 def stacked(*arrays, dim):
     """The arrays, all of one shape, along a new dimension `dim`"""
     new = (slice(None),) * dim + (None,)
-    return np.concatenate([x[new] for x in arrays], axis=dim)
+    return np.concatenate([x[new] for x in arrays], dim)
 
 
 stacked.vjp(arrays=lambda g, position, dim: select(g, dim, position))

@@ -38,8 +38,17 @@ def picked(x, index, dim, keepdim=True) -> Ordered:
 @primitive
 def elements_at(x, index, dim, keepdim=True):
     """x[i, ..., index[i, j, ...] at dim, ...], without the size 1 at `dim` if not keepdim"""
-    found = np.take_along_axis(x, index, dim)
+    found = one_of_each_row(x, index, dim) if index.shape[dim] == 1 else None
+    found = np.take_along_axis(x, index, dim) if found is None else found
     return found if keepdim else found.squeeze(dim)
+
+
+def one_of_each_row(x, index, dim):
+    """np.take_along_axis of one element a row, in a third of its time; None if rows aren't rows."""
+    if not x.flags.c_contiguous or dim not in (-1, x.ndim - 1):
+        return None
+    begins = np.arange(0, x.size, x.shape[-1]).reshape(index.shape)
+    return x.reshape(-1)[index + begins]
 
 
 def put_back(g, x_shape, index, dim, keepdim):
@@ -101,7 +110,7 @@ def extreme(x, dim, keepdim, everywhere, index_of, pairwise):
         )
     if dim is None:
         return everywhere(x)
-    return picked(x, index_of(x, dim, keepdim=True), dim, keepdim)
+    return picked(x, index_of(x, dim, True), dim, keepdim)
 
 
 @composition

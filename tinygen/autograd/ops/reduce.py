@@ -14,6 +14,7 @@ import numpy as np
 
 from ..dtypes import float32, result_dtype
 from ..primitive import primitive
+from ..quiet import quiet
 from ..registry import composition, registry
 from ..tensor import Tensor
 from .choose import where
@@ -197,7 +198,7 @@ def prod(x, dim=None, keepdim=False, dtype=None):
 
 
 @primitive
-@np.errstate(all="ignore")
+@quiet
 def logsumexp(x, dim, keepdim=False):
     """log of the sum of e^x over `dim`, without overflow; -inf, with gradient 0, of nothing else"""
     x, dims = x.astype(result_dtype([x], floating=True), copy=False), dims_of(dim, x.ndim)

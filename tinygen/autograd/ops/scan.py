@@ -3,7 +3,7 @@ differences, and integrals by the trapezoidal rule."""
 
 import numpy as np
 
-from ..dtypes import result_dtype
+from ..dtypes import float32, result_dtype
 from ..primitive import primitive
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
@@ -24,13 +24,18 @@ __all__ = [
 # ---- Sums, products, extremes --------------------------------------------------------------------
 
 
+SHORT = 16  # so many terms: no more rounding than in a sum of the kind that NumPy adds in pairs
+
+
 @primitive
 def cumsum(x, dim, dtype=None):
     """Element i along `dim` is the sum of elements 0 to i; bool and integers are summed as int64.
-    float32 is summed in float64, for the error would grow with the length."""
+    float32 is summed in float64, unless it is short, for the error would grow with the length."""
+    axis = axis_of(dim, x.ndim)
+    if dtype is None and x.dtype is float32 and axis is not None and x.shape[axis] <= SHORT:
+        return np.add.accumulate(x, axis)
     dtype = np.dtype(dtype or (np.int64 if x.dtype.kind in "biu" else x.dtype))
     exact = np.dtype(np.float64) if dtype.kind == "f" else dtype
-    axis = axis_of(dim, x.ndim)
     if axis is None:
         return x.astype(dtype)
     total = np.add.accumulate(x.astype(dtype, copy=False), axis, dtype=exact)

@@ -19,8 +19,11 @@ def sizes(shape) -> tuple[int, ...]:
     """`view(2, 3)` and `view((2, 3))` mean the same."""
     if len(shape) == 1 and isinstance(shape[0], tuple | list | np.ndarray):
         shape = shape[0]
-    if shape.__class__ is tuple and all(n.__class__ is int for n in shape):
-        return shape
+    for n in shape:
+        if n.__class__ is not int:
+            break
+    else:
+        return tuple(shape)
     try:
         return tuple(as_int(n) for n in shape)
     except TypeError:
@@ -102,10 +105,12 @@ def reshape_as(x, other):
 @composition
 def unsqueeze(x, dim):
     """x with a new dimension of size 1 at `dim`"""
-    if not -x.ndim - 1 <= dim <= x.ndim:
-        raise IndexError(f"unsqueeze: dim {dim} is not in [{-x.ndim - 1}, {x.ndim}]")
-    at = dim % (x.ndim + 1)
-    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+    shape = x.array.shape
+    places = len(shape) + 1
+    if not -places <= dim < places:
+        raise IndexError(f"unsqueeze: dim {dim} is not in [{-places}, {places - 1}]")
+    at = dim % places
+    return reshape(x, (*shape[:at], 1, *shape[at:]))
 
 
 @composition

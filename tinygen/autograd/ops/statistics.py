@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..primitive import primitive
+from ..quiet import quiet
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .choose import clamp, where
@@ -44,7 +45,7 @@ def what_to_average(shape, dim, correction, unbiased) -> tuple:
 
 
 @primitive
-@np.errstate(all="ignore")
+@quiet
 def var(x, dim=None, correction=1, keepdim=False, unbiased=None):
     """The mean squared deviation from the mean over `dim`, the mean being over count - correction;
     NaN of too few elements"""

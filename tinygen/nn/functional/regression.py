@@ -12,6 +12,7 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.creation import full_like
 from tinygen.autograd.ops.choose import clamp, where
 from tinygen.autograd.ops.elementwise import abs, exp, log
+from tinygen.autograd.ops.squared_error import mean_squared_error
 from tinygen.autograd.registry import ShapeError, composition
 
 __all__ = [
@@ -67,6 +68,8 @@ def mse_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
     """weight · (input − target)²; the mean is over what the weights add up to."""
+    if weight is None and reduction == "mean" and input.shape == target.shape and input.array.size:
+        return mean_squared_error(input, target)
     difference = _difference(input, target)
     return _weighted_mean(difference * difference, weight, input, reduction)
 
