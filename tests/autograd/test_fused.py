@@ -72,6 +72,8 @@ CASES = {
     **{name: [((np.asarray(3 * normal(*shape)),), {})
               for shape in [(), (7,), (3, 5), (0,), (33, 1027)]]
        for name in ("silu", "softplus")},
+    "mean_squared_error": [((normal(*shape), normal(*shape)), {})
+                           for shape in [(3, 5), (), (1,), (33, 1027)]],
     "linear_activation": [linear_case(activation, 5, 7, 3) for activation in ACTIVATIONS]
                          + [linear_case("gelu", *sizes) for sizes in [(0, 3, 2), (4, 0, 2),
                               (4, 3, 0), (1, 1, 1), (65, 300, 700), (700, 40, 33)]]
