@@ -29,8 +29,9 @@ def norm_case(*shape, weight=True, bias=True, **options):
     return (normal(*shape), normal(n) if weight else None, normal(n) if bias else None), options
 
 
-def attention_case(b, h, m, k, n, **options):
-    return (normal(b, h, m, n), normal(b, h, k, n), normal(b, h, k, n)), options
+def attention_case(b, h, m, k, n, groups=None, value=None, mask=None, **options):
+    groups, value = groups or h, value or n
+    return (normal(b, h, m, n), normal(b, groups, k, n), normal(b, groups, k, value), mask), options
 
 
 def linear_case(activation, rows, inputs, outputs, bias=True, **options):
@@ -54,7 +55,18 @@ CASES = {
                   attention_case(1, 2, 33, 33, 17, causal=True),
                   attention_case(1, 1, 4, 4, 8, scale=0.2), attention_case(2, 2, 65, 70, 32),
                   attention_case(1, 2, 129, 129, 16, causal=True),
-                  attention_case(1, 2, 3, 4, 2, causal=True)],
+                  attention_case(1, 2, 3, 4, 2, causal=True),
+                  attention_case(2, 6, 5, 4, 3, groups=2, value=7, causal=True),
+                  attention_case(2, 2, 5, 7, 4, mask=normal(5, 7)),
+                  attention_case(2, 2, 5, 7, 4, mask=normal(2, 1, 1, 7), causal=True),
+                  attention_case(2, 2, 130, 7, 4, mask=normal(2, 130, 1)),
+                  attention_case(2, 2, 5, 7, 4, mask=normal(5, 7) > 0),
+                  attention_case(1, 2, 33, 65, 8, dropout=0.4, seed=7)],
+    "packed_attention": [((normal(*shape), heads), options) for *shape, heads, options in [
+                             (2, 5, 24, 2, {}), (1, 33, 51, 1, {"causal": True}), (0, 3, 6, 1, {}),
+                             (2, 0, 6, 1, {}), (3, 130, 48, 4, {"causal": True, "scale": 0.3}),
+                             (2, 9, 12, 2, {"dropout": 0.5, "seed": 3})]]
+                        + [((normal(2, 4, 12), 2, normal(4, 4)), {})],
     "softmax_cross_entropy": [((normal(rows, classes), labels(rows, classes, *ignored)), {})
                               for rows, classes, *ignored in [(4, 5), (1, 1), (7, 33, 2, 5),
                                   (3, 2, 0, 1, 2), (0, 3), (65, 1031, 7)]]

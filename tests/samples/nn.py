@@ -127,7 +127,11 @@ row("linear_activation", None, with_(N(3, 2), N(4, 2), N(4), "leaky_relu", 0.3),
     with_(N(3, 2), N(4, 2), None, "leaky_relu", 1.5), torch=None)
 QKV = lambda b, h, m, k, n: (N(b, h, m, n), N(b, h, k, n), N(b, h, k, n))
 row("attention", None, with_(*QKV(1, 2, 2, 3, 2)), with_(*QKV(2, 1, 3, 3, 2), causal=True),
-    with_(*QKV(1, 1, 2, 2, 3), scale=0.3), torch=None)
+    with_(*QKV(1, 1, 2, 2, 3), scale=0.3), with_(*QKV(1, 1, 2, 3, 2), N(2, 3)),
+    with_(*QKV(1, 2, 2, 3, 2), BOOLS), with_(*QKV(1, 1, 2, 3, 2), dropout=0.4, seed=5),
+    with_(N(1, 4, 2, 2), N(1, 2, 3, 2), N(1, 2, 3, 3), N(1, 2, 1), True), torch=None)
+row("packed_attention", None, with_(N(2, 3, 6), 1), with_(N(1, 2, 12), 2, causal=True),
+    with_(N(1, 3, 12), 2, BOOLS[:1], scale=0.3), with_(N(1, 2, 6), 1, N(1, 2)), torch=None)
 row("softmax_cross_entropy", lambda x, t, ignore=-100: np.where(t == ignore, 0,
     -np.log(np_softmax(x, 1))[range(len(t)), t % x.shape[1]]),
     with_(N(3, 4), ints(2, 0, 3)), with_(N(3, 2), ints(1, -100, 0)), with_(N(2, 3), ints(2, 1), 1),

@@ -90,21 +90,26 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         """x [B, T, C] -> [B, T, C]. With a cache, x follows the tokens that are in it."""
-        B, T, C = x.shape
-        q, k, v = self.heads(x)
-        mask = None
-        if cache is not None:
-            past = cache.length
-            k, v = cache.extended(k, v)
-            if past and T > 1:  # token i of the new ones sees all old ones and the new ones up to i
-                mask = Tensor(np.tri(T, past + T, past, dtype=bool))
-        y = F.scaled_dot_product_attention(
-            q, k, v, mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=mask is None and T > 1,
-        )  # [B, H, T, D]  # fmt: skip
-        y = y.transpose(1, 2).reshape(B, T, C)
+        p = self.dropout if self.training else 0.0
+        if cache is None:
+            y = F.packed_scaled_dot_product_attention(
+                self.c_attn(x), self.n_head, dropout_p=p, is_causal=True
+            )
+        else:
+            y = self.continued(x, cache, p)
         return self.resid_dropout(self.c_proj(y))
+
+    def continued(self, x: Tensor, cache: KVCache, p: float) -> Tensor:
+        """Attention of x [B, T, C] to what is in the cache and to itself."""
+        T, past = x.shape[1], cache.length
+        q, k, v = self.heads(x)
+        k, v = cache.extended(k, v)
+        mask = None
+        if past and T > 1:  # token i of the new ones sees all old ones and the new ones up to i
+            mask = Tensor(np.tri(T, past + T, past, dtype=bool))
+        causal = mask is None and T > 1
+        y = F.scaled_dot_product_attention(q, k, v, mask, p, causal)  # [B, H, T, D]
+        return y.transpose(1, 2).reshape(x.shape)
 
     def weights(self, x: Tensor) -> Tensor:
         """Who looks at whom, for x [B, T, C]: [B, H, T, T], rows adding up to 1. To look at."""

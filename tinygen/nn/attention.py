@@ -6,12 +6,12 @@ import math
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import empty, full, zeros
+from tinygen.autograd.ops.attention import attention_weights
 from tinygen.autograd.ops.choose import where
 from tinygen.autograd.ops.join import cat
 
 from . import functional as F
 from . import init
-from .functional.attention import attention_weights
 from .layers import Linear
 from .module import Module
 from .parameter import Parameter
@@ -100,29 +100,36 @@ class MultiheadAttention(Module):
         is_causal: a hint that `attn_mask` is the causal mask, so that it need not be read.
 
         A query that may look at nothing gets zeros (PyTorch gives NaN if weights are needed).
-        Without weights, the fused kernel computes plain and causal attention.
+        Without weights the fused kernel does the work (see `scaled_dot_product_attention`), of
+        self-attention without copying queries, keys and values out of their common projection.
         """
         batched = query.ndim == 3
         self._check(query, key, value)
-        q, k, v = self._projected(*[self._batch_first(x) for x in (query, key, value)])
-        if not batched and key_padding_mask is not None:
-            key_padding_mask = key_padding_mask.unsqueeze(0)
         if is_causal and attn_mask is None:
             raise RuntimeError(
                 "is_causal is a hint of what attn_mask holds, so give attn_mask as well: "
                 "nn.Transformer.generate_square_subsequent_mask(L)"
             )
+        if not batched and key_padding_mask is not None:
+            key_padding_mask = key_padding_mask.unsqueeze(0)
+        to_itself = query is key is value
+        query, key, value = (self._batch_first(x) for x in (query, key, value))
         causal = is_causal and key_padding_mask is None and not need_weights
-        mask = None if causal else self._mask(attn_mask, key_padding_mask, q, k)
+        mask = None if causal else self._mask(attn_mask, key_padding_mask, query, key)
         p = self.dropout if self.training else 0.0
-        if need_weights:
-            scale = 1 / math.sqrt(self.head_dim)
-            weights = F.dropout(attention_weights(q, k, mask, False, scale), p)
-            heads = weights @ v
+        weights = None
+        if to_itself and self._in_one_piece() and not need_weights:
+            qkv = F.linear(query, self.in_proj_weight, self.in_proj_bias)
+            heads = F.packed_scaled_dot_product_attention(qkv, self.num_heads, mask, p, causal)
         else:
-            weights = None
-            heads = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
-        out = self.out_proj(heads.transpose(1, 2).flatten(2))  # [N, L, embed_dim]
+            q, k, v = self._projected(query, key, value, to_itself)
+            if need_weights:
+                weights = F.dropout(attention_weights(q, k, mask), p)
+                heads = weights @ v
+            else:
+                heads = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
+            heads = heads.transpose(1, 2).flatten(2)
+        out = self.out_proj(heads)  # [N, L, embed_dim]
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
         if not batched:
@@ -150,9 +157,15 @@ class MultiheadAttention(Module):
     def _projections(self) -> tuple[Parameter | None, ...]:
         return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
 
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
+    def _in_one_piece(self) -> bool:
+        """Whether one product makes all queries, keys and values of self-attention."""
+        return not (self.in_proj_weight is None or self.bias_k is not None or self.add_zero_attn)
+
+    def _projected(
+        self, query: Tensor, key: Tensor, value: Tensor, to_itself: bool
+    ) -> list[Tensor]:
         """Queries, keys and values of all heads: [N, num_heads, L or S, head_dim]."""
-        if query is key is value and self.in_proj_weight is not None:  # one product for all three
+        if to_itself and self.in_proj_weight is not None:  # one product for all three
             found = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
         else:
             weights, biases = self._projections(), (None, None, None)
@@ -171,12 +184,11 @@ class MultiheadAttention(Module):
         return [x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for x in (q, k, v)]
 
     def _mask(
-        self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, q: Tensor, k: Tensor
+        self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, query: Tensor, key: Tensor
     ) -> Tensor | None:
         """One mask [N or 1, heads or 1, L, S] for `scaled_dot_product_attention`, of the two."""
-        N, H, L, _ = q.shape
+        (N, L, _), S, H = query.shape, key.shape[1], self.num_heads
         appended = (self.bias_k is not None) + self.add_zero_attn
-        S = k.shape[2] - appended
         masks = []
         if attn_mask is not None:
             if attn_mask.shape not in ((L, S), (N * H, L, S)):
@@ -197,7 +209,7 @@ class MultiheadAttention(Module):
         if all(m.dtype == bool for m in masks):
             mask = ~masks[0] if len(masks) == 1 else ~(masks[0] | masks[1])
         else:
-            minus_infinity = full((), -math.inf, dtype=q.dtype)
+            minus_infinity = full((), -math.inf, dtype=query.dtype)
             added = [where(m, minus_infinity, 0.0) if m.dtype == bool else m for m in masks]
             mask = added[0] if len(added) == 1 else added[0] + added[1]
         if not appended:
