@@ -139,10 +139,9 @@ def test_no_gradient_reaches_the_future():
 
 def test_attention_without_its_mask_would_be_noticed(monkeypatch):
     """The test above would fail: this one says that it looks at the right thing."""
-    attend = F.scaled_dot_product_attention
-    monkeypatch.setattr(
-        F, "scaled_dot_product_attention", lambda *args, is_causal, **rest: attend(*args, **rest)
-    )
+    name = "packed_scaled_dot_product_attention"
+    attend = getattr(F, name)
+    monkeypatch.setattr(F, name, lambda *args, is_causal, **rest: attend(*args, **rest))
     m, idx = model(), tokens(2, 8)
     logits = m(idx)[0].array
     idx.array[:, -1] = (idx.array[:, -1] + 1) % 11
@@ -299,13 +298,14 @@ def test_it_learns_a_short_text_by_heart():
 def test_attention_maps_are_the_weights_that_attention_uses(monkeypatch):
     calls = []
 
-    def noted(q, k, v, *args, **options):
-        out = attend(q, k, v, *args, **options)
-        calls.append((v.array, out.array))
+    def noted(qkv, heads, **options):
+        out = attend(qkv, heads, **options)
+        v = qkv.chunk(3, -1)[2]
+        calls.append([x.array[0].reshape(7, heads, -1).swapaxes(0, 1) for x in (v, out)])
         return out
 
-    attend = F.scaled_dot_product_attention
-    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    attend = F.packed_scaled_dot_product_attention
+    monkeypatch.setattr(F, "packed_scaled_dot_product_attention", noted)
     m, idx = model(dropout=0.3), tokens(2, 7)
     maps = m.attention_maps(idx)
     assert m.training and len(maps) == len(calls) == 2
@@ -314,7 +314,7 @@ def test_attention_maps_are_the_weights_that_attention_uses(monkeypatch):
         np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-12)
         assert not np.triu(weights, 1).any() and (weights >= 0).all()
         assert weights.std() > 0.05  # else any uniform map would do
-        np.testing.assert_allclose(weights @ v[0], out[0], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(weights @ v, out, rtol=1e-10, atol=1e-12)
 
 
 def test_attention_maps_leave_nothing_behind():
