@@ -231,16 +231,9 @@ class TransformedDistribution(Distribution):
             y = x
         return sum_last(self.base_dist.log_prob(y), dims - len(self.base_dist.event_shape)) + total
 
-    def _rises(self):
-        """Whether a larger x gives a larger y: a number, or a tensor"""
-        return math.prod(t.sign for t in self.transforms) > 0
-
     def _upturned(self, p: Tensor) -> Tensor:
         """p, or 1 - p where the transforms fall"""
-        rises = self._rises()
-        if isinstance(rises, bool):
-            return p if rises else 1 - p
-        return where(rises, p, 1 - p)
+        return where(math.prod(t.sign for t in self.transforms) > 0, p, 1 - p)
 
     def cdf(self, value: Tensor) -> Tensor:
         value = self._validate_sample(value)
