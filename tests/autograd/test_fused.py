@@ -83,7 +83,8 @@ CASES = {
        for name in ("softmax", "log_softmax")},
     **{name: [((np.asarray(3 * normal(*shape)),), {})
               for shape in [(), (7,), (3, 5), (0,), (33, 1027)]]
-       for name in ("silu", "softplus")},
+       for name in ("silu", "softplus", "mish", "softsign", "tanhshrink", "hardsigmoid",
+                    "hardswish", "leaky_relu", "elu", "hardtanh", "hardshrink", "softshrink")},
     "mean_squared_error": [((normal(*shape), normal(*shape)), {})
                            for shape in [(3, 5), (), (1,), (33, 1027)]],
     "linear_activation": [linear_case(activation, 5, 7, 3) for activation in ACTIVATIONS]

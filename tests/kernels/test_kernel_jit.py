@@ -47,7 +47,8 @@ def test_everything_passes_without_compiler():
 @pytest.mark.parametrize("lanes", ["4", "8", "16"])
 def test_every_width_of_vectors(lanes):
     run_tests(
-        "equals_reference and (matmul or attention or layer_norm or gelu)", TINYGEN_LANES=lanes
+        "equals_reference and (matmul or attention or layer_norm or gelu or activation)",
+        TINYGEN_LANES=lanes,
     )
 
 

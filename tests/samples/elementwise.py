@@ -98,6 +98,11 @@ row("frac", lambda x: x - np.trunc(x), each(STEPS))
 row("atan2", np.arctan2, pairs(NONZERO, numbers=False))
 row("sigmoid", lambda x: 1 / (1 + np.exp(-x)), each(N))
 row("relu", lambda x: np.maximum(x, 0), each(NONZERO))
+row("tanh_gradient", lambda g, y: g * (1 - y * y), with_(N(2, 3), N(2, 3)), with_(N(0, 3), N(0, 3)),
+    torch=None)
+row("sigmoid_gradient", lambda g, y: g * y * (1 - y), with_(N(2, 3), N(2, 3)), torch=None)
+row("relu_gradient", lambda g, y: g * (y > 0), with_(N(2, 3), NONZERO(2, 3)), torch=None)
+row("logsigmoid_gradient", lambda g, x: g / (1 + np.exp(x)), with_(N(2, 3), N(2, 3)), torch=None)
 row("erf", np.vectorize(math.erf, otypes=[float]), each(N))
 
 # ---- Choosing ------------------------------------------------------------------------------------

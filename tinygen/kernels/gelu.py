@@ -4,22 +4,106 @@
     "tanh":  y = x sigmoid(2u),  u = sqrt(2 / pi) (x + 0.044715 x³),   dy/dx = s + x s (1 - s) 2u'
 
 where phi is the normal density, s = sigmoid(2u), and sigmoid(2u) = (1 + tanh u) / 2. Arrays of any
-shape; one loop over all elements, a vector at a time in float32. The limits hold: y(inf) = inf and
-y(-inf) = 0. In float64 the tails keep their relative accuracy (erfc instead of 1 + erf).
+shape. The limits hold: y(inf) = inf and y(-inf) = 0. In float64 the tails keep their relative
+accuracy (erfc instead of 1 + erf). Formulas that both NumPy and the loops of pointwise.py read.
 """
 
 import math
 
 import numpy as np
+from numpy import exp, maximum, minimum
 
-from tinygen.kernels import pointwise
-from tinygen.kernels.jit import ENABLED, kernel, plain, serves
-from tinygen.kernels.pointwise import CUBIC, DENSITY_AT_0, FAR, SQRT_2_PI, SQRT_HALF
+from tinygen.kernels.jit import ENABLED, kernel, plain
+from tinygen.kernels.pointwise import NAMESAKES, of_one, of_two
 
-# ---- NumPy lines ---------------------------------------------------------------------------------
+# pyright: reportPossiblyUnboundVariable=false
+if ENABLED:
+    from tinygen.kernels import simd
+    from tinygen.kernels.simd import fma
+
+FAR = 40.0  # beyond it the normal distribution function is 0 or 1, and its density 0
+SQRT_HALF, SQRT_2_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
+DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
+CUBIC = 0.044715
 
 
-def erf_reference(x):
+@of_one
+def erf(x):
+    """erf of each element. In float32 it is off by at most 4e-7."""
+    return erf_of_arrays(x)
+
+
+@of_one
+def erf_gelu(x):
+    x = maximum(x, -FAR)
+    return x * normal_cdf(x)
+
+
+@of_two
+def erf_gelu_gradient(g, x):
+    x = minimum(maximum(x, -FAR), FAR)
+    return g * (normal_cdf(x) + x * exp(-0.5 * x * x) * DENSITY_AT_0)
+
+
+@of_one
+def tanh_gelu(x):
+    x = maximum(x, -FAR)
+    return x / (1 + exp(-2 * SQRT_2_PI * x * (1 + CUBIC * x * x)))
+
+
+@of_two
+def tanh_gelu_gradient(g, x):
+    x = minimum(maximum(x, -FAR), FAR)
+    s = 1 / (1 + exp(-2 * SQRT_2_PI * x * (1 + CUBIC * x * x)))
+    return g * (s + x * s * (1 - s) * (2 * SQRT_2_PI) * (1 + 3 * CUBIC * x * x))
+
+
+# ---- Public functions ----------------------------------------------------------------------------
+
+FORMS = {"none": (erf_gelu, erf_gelu_gradient), "tanh": (tanh_gelu, tanh_gelu_gradient)}
+
+
+def forward(x: np.ndarray, approximate: str) -> np.ndarray:
+    """y, in the shape of x; approximate is "none" or "tanh". In float32 it is off by 3e-7 |x|."""
+    return FORMS[approximate][0](x)
+
+
+def backward(dy: np.ndarray, x: np.ndarray, approximate: str) -> np.ndarray:
+    """dx, for the cotangent dy of y."""
+    return FORMS[approximate][1](dy, x)
+
+
+# ---- The error function, of vectors and of arrays ------------------------------------------------
+
+
+@kernel
+def erf_of_vector(x):
+    """A rational minimax approximation of erf(x) / x in x², on [-4, 4], off by 2.5e-8, and by less
+    than 4e-7 with rounding. Beyond 3.92 erf rounds to ±1."""
+    z = x * x
+    p = fma(z, 1.98693101e-6, 2.84547103e-4)
+    p = fma(z, p, 3.8824908e-3)
+    p = fma(z, p, 5.30990731e-2)
+    p = fma(z, p, 1.93525091e-1)
+    p = fma(z, p, 1.12837911)
+    q = fma(z, 3.74207557e-5, 1.18536595e-3)
+    q = fma(z, q, 1.52055267e-2)
+    q = fma(z, q, 1.15341716e-1)
+    q = fma(z, q, 5.04839718e-1)
+    q = fma(z, q, 1.0)
+    y = simd.minimum(simd.maximum(x * p / q, -1.0), 1.0)
+    y = simd.where(x > 3.92, 1.0, y)
+    return simd.where(x < -3.92, -1.0, y)
+
+
+@kernel
+def normal_cdf_of_vector(x):
+    return 0.5 + 0.5 * erf_of_vector(x * SQRT_HALF)
+
+
+def erf_of_arrays(x):
+    if ENABLED and x.dtype == np.float64:  # for which NumPy has no erf
+        return of_each(erf_float64, x)
     return np.vectorize(math.erf, otypes=[x.dtype])(x)
 
 
@@ -29,50 +113,7 @@ def normal_cdf(x):
     return np.vectorize(lambda t: 0.5 * math.erfc(-t * SQRT_HALF), otypes=[x.dtype])(x)
 
 
-def sigmoid_of_2u(x):
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-2 * SQRT_2_PI * x * (1 + CUBIC * x * x)))
-
-
-def forward_reference(x, approximate):
-    x = np.maximum(x, -FAR)
-    return x * (normal_cdf(x) if approximate == "none" else sigmoid_of_2u(x))
-
-
-def backward_reference(dy, x, approximate):
-    x = np.clip(x, -FAR, FAR)
-    if approximate == "none":
-        return dy * (normal_cdf(x) + x * np.exp(-0.5 * x * x) * DENSITY_AT_0)
-    s = sigmoid_of_2u(x)
-    return dy * (s + x * s * (1 - s) * 2 * SQRT_2_PI * (1 + 3 * CUBIC * x * x))
-
-
-# ---- Public functions ----------------------------------------------------------------------------
-
-FORMS = {"none": pointwise.GELU_ERF, "tanh": pointwise.GELU_TANH}
-
-
-def erf(x: np.ndarray) -> np.ndarray:
-    """erf of each element. In float32 it is off by at most 4e-7."""
-    if serves(x):
-        return pointwise.forward(pointwise.ERF, x)
-    return of_each(erf_float64, x) if ENABLED and x.dtype == np.float64 else erf_reference(x)
-
-
-def forward(x: np.ndarray, approximate: str) -> np.ndarray:
-    """y, in the shape of x; approximate is "none" or "tanh". In float32 it is off by 3e-7 |x|."""
-    form = FORMS[approximate]
-    return pointwise.forward(form, x) if serves(x) else forward_reference(x, approximate)
-
-
-def backward(dy: np.ndarray, x: np.ndarray, approximate: str) -> np.ndarray:
-    """dx, for the cotangent dy of y."""
-    if not serves(x):
-        return backward_reference(dy, x, approximate)
-    return pointwise.backward(FORMS[approximate], dy, x)
-
-
-# ---- Kernels: float64, for which NumPy has no erf ------------------------------------------------
+NAMESAKES.update({erf_of_arrays: erf_of_vector, normal_cdf: normal_cdf_of_vector})
 
 
 def of_each(function, x):

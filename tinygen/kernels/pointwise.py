@@ -1,185 +1,237 @@
-"""Functions of every element, and their slopes: the vector formulas, and the one loop over them.
+"""Functions of elements: a formula is written once, and read by NumPy and by the vector loops.
 
-    y = f(x),   dx = dy f'(x)
+    @of_one
+    def silu(x):                        # an ordinary function of arrays: the NumPy line
+        return x * sigmoid(x)
 
-for erf, GELU in both forms, sigmoid, SiLU and softplus, whose mathematics stands in gelu.py and
-activations.py, beside the NumPy lines that they must equal. Arrays are flat; a vector at a time.
+    @of_two
+    def silu_gradient(g, x):
+        s = sigmoid(x)
+        return g * s * (1 + x * (1 - s))
+
+Calls take arrays, and after them numbers if the formula has any. float32 goes through a loop, in
+which the same formula is compiled for vectors, each of NumPy's functions replaced by its namesake
+of simd.py and vector_math.py. Other types take the formula as it stands. Each formula is compiled
+by itself, when it is first used; the loops are templates:
+
+    z[i] = formula(x[i]),   z[i] = formula(x[i], y[i]),   z[row, c] = formula(x[row, c], y[row, c])
+
+where in the last one x and y may each be whole, a row for all, a column for all, or a number.
 """
 
+import functools
 import math
+import types
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tinygen.kernels.jit import ENABLED, kernel, plain, prange, threads_for
+from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.simd import (
-        LANES,
-        exp,
-        fma,
-        load_first,
-        maximum,
-        minimum,
-        store_first,
-        where,
-    )
+    from tinygen.kernels import simd, vector_math
+    from tinygen.kernels.simd import LANES, load_first, load_same, store_first
 
 PARALLEL = 8_192  # elements: there GELU takes one thread 13.0 µs backward, and two 10.5
-ERF, GELU_ERF, GELU_TANH, SIGMOID, SILU, SOFTPLUS = range(6)
 
-FAR = 40.0  # beyond it the normal distribution function is 0 or 1, and its density 0
-SQRT_HALF, SQRT_2_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
-DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
-CUBIC = 0.044715
+# ---- Templates: `formula` and `part` are named when they are filled in ---------------------------
 
-
-def forward(form: int, x: np.ndarray) -> np.ndarray:
-    """f(x), in the shape of x, of float32."""
-    y, threads = np.empty(x.shape, np.float32), threads_for(x.size, PARALLEL)
-    forward_elements(form, plain(x).reshape(-1), y.reshape(-1), threads)
-    return y
+formula: Any = None
+part: Any = None
 
 
-def backward(form: int, dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dy f'(x), in the shape of x, of float32."""
-    dx, threads = np.empty(x.shape, np.float32), threads_for(x.size, PARALLEL)
-    dy, x = plain(dy).reshape(-1), plain(x).reshape(-1)
-    backward_elements(form, x, dy, dx.reshape(-1), threads)
-    return dx
+def loop_of_one(x, numbers, z, threads):
+    if threads == 1:
+        part(x, numbers, z, 0, x.size)
+    else:
+        for t in prange(threads):
+            part(x, numbers, z, t * x.size // threads, (t + 1) * x.size // threads)
+
+
+def part_of_one(x, numbers, z, begin, end):
+    for i in range(begin, end, LANES):
+        left = end - i
+        store_first(z, i, formula(load_first(x, i, left), *numbers), left)
+
+
+def loop_of_two(x, y, numbers, z, threads):
+    if threads == 1:
+        part(x, y, numbers, z, 0, x.size)
+    else:
+        for t in prange(threads):
+            part(x, y, numbers, z, t * x.size // threads, (t + 1) * x.size // threads)
+
+
+def part_of_two(x, y, numbers, z, begin, end):
+    for i in range(begin, end, LANES):
+        left = end - i
+        store_first(z, i, formula(load_first(x, i, left), load_first(y, i, left), *numbers), left)
+
+
+def loop_of_matrices(x, y, layout, z, columns, threads):
+    if threads == 1:
+        part(x, y, layout, z, columns, 0, z.size)
+    else:
+        for t in prange(threads):
+            begin, end = t * z.size // threads, (t + 1) * z.size // threads
+            part(x, y, layout, z, columns, begin, end)
+
+
+def part_of_matrices(x, y, layout, z, columns, begin, end):
+    """layout: from row to row and from column to column, how many elements to go on in x, in y."""
+    x_row, x_column, y_row, y_column = layout
+    at = begin
+    while at < end:
+        row, start = divmod(at, columns)
+        stop = min(columns, start + end - at)
+        for c in range(start, stop, LANES):
+            i, j, left = row * x_row + c * x_column, row * y_row + c * y_column, stop - c
+            u = load_first(x, i, left) if x_column else load_same(x, i)
+            v = load_first(y, j, left) if y_column else load_same(y, j)
+            store_first(z, row * columns + c, formula(u, v), left)
+        at += stop - start
+
+
+def filled_in(template: Callable, name: str, **names: Any) -> Any:
+    """The template under a name of its own, some of whose names now mean something: a kernel of
+    this kind can be kept on disk, as one that refers to enclosing variables cannot."""
+    function = types.FunctionType(template.__code__, {**template.__globals__, **names})
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 # ---- Formulas ------------------------------------------------------------------------------------
 
 
-@kernel
-def erf_of(x):
-    """erf of a vector: a rational minimax approximation of erf(x) / x in x², on [-4, 4], off by
-    2.5e-8, and by less than 4e-7 with rounding. Beyond 3.92 erf rounds to ±1."""
-    z = x * x
-    p = fma(z, 1.98693101e-6, 2.84547103e-4)
-    p = fma(z, p, 3.8824908e-3)
-    p = fma(z, p, 5.30990731e-2)
-    p = fma(z, p, 1.93525091e-1)
-    p = fma(z, p, 1.12837911)
-    q = fma(z, 3.74207557e-5, 1.18536595e-3)
-    q = fma(z, q, 1.52055267e-2)
-    q = fma(z, q, 1.15341716e-1)
-    q = fma(z, q, 5.04839718e-1)
-    q = fma(z, q, 1.0)
-    y = minimum(maximum(x * p / q, -1.0), 1.0)
-    y = where(x > 3.92, 1.0, y)
-    return where(x < -3.92, -1.0, y)
+class Pointwise:
+    """A formula of the elements of arrays, and of further numbers."""
+
+    def __init__(self, formula: Callable):
+        self.formula, self.name = formula, formula.__name__
+        self.__doc__ = formula.__doc__
+
+    @functools.cached_property
+    def of_vectors(self) -> Any:
+        """The formula as a kernel, its functions being those of vectors."""
+        used = {name: self.formula.__globals__.get(name) for name in self.formula.__code__.co_names}
+        names = {name: vector_function(f) for name, f in used.items() if callable(f)}
+        return kernel(filled_in(self.formula, self.name, **names))
+
+    def loop(self, loop: Callable, part: Callable) -> Any:
+        """The two templates, filled in with this formula."""
+        inner = filled_in(part, f"{part.__name__}_{self.name}", formula=self.of_vectors)
+        outer = filled_in(loop, f"{loop.__name__}_{self.name}", part=kernel(inner))
+        return kernel(outer, parallel=True)
+
+    @np.errstate(all="ignore")
+    def of_arrays(self, *arguments) -> np.ndarray:
+        """The NumPy line: quiet, for infinities and NaN say enough."""
+        return self.formula(*arguments)
 
 
-@kernel
-def erf_gelu(x):
-    x = maximum(x, -FAR)
-    return x * (0.5 + 0.5 * erf_of(x * SQRT_HALF))
+class OfOne(Pointwise):
+    @functools.cached_property
+    def compiled(self):
+        return self.loop(loop_of_one, part_of_one)
+
+    def __call__(self, x: np.ndarray, *numbers: float) -> np.ndarray:
+        if not serves(x):
+            return self.of_arrays(x, *numbers)
+        z, threads = np.empty(x.shape, np.float32), threads_for(x.size, PARALLEL)
+        self.compiled(plain(x).reshape(-1), numbers, z.reshape(-1), threads)
+        return z
 
 
-@kernel
-def erf_gelu_slope(x):
-    x = minimum(maximum(x, -FAR), FAR)
-    return 0.5 + 0.5 * erf_of(x * SQRT_HALF) + x * exp(-0.5 * x * x) * DENSITY_AT_0
+class OfTwo(Pointwise):
+    @functools.cached_property
+    def compiled(self):
+        return self.loop(loop_of_two, part_of_two)
+
+    @functools.cached_property
+    def compiled_for_matrices(self):
+        return self.loop(loop_of_matrices, part_of_matrices)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, *numbers: float) -> np.ndarray:
+        """Of two arrays of the same shape."""
+        if not (serves(x) and serves(y)):
+            return self.of_arrays(x, y, *numbers)
+        z, threads = np.empty(x.shape, np.float32), threads_for(x.size, PARALLEL)
+        x, y = plain(x).reshape(-1), plain(y).reshape(-1)
+        self.compiled(x, y, numbers, z.reshape(-1), threads)
+        return z
+
+    def broadcast(self, x, y) -> np.ndarray | None:
+        """Of two arrays or numbers that broadcast as rows or columns do; None of any others."""
+        found = arranged(x, y)
+        if found is None:
+            return None
+        shape, columns, x, y, layout = found
+        z = np.empty(shape, np.float32)
+        threads = threads_for(z.size, PARALLEL)
+        self.compiled_for_matrices(x, y, layout, z.reshape(-1), columns, threads)
+        return z
 
 
-@kernel
-def tanh_gelu(x):
-    x = maximum(x, -FAR)
-    return x / (1.0 + exp(-2 * SQRT_2_PI * x * (1.0 + CUBIC * x * x)))
+of_one, of_two = OfOne, OfTwo
 
 
-@kernel
-def tanh_gelu_slope(x):
-    x = minimum(maximum(x, -FAR), FAR)
-    s = 1.0 / (1.0 + exp(-2 * SQRT_2_PI * x * (1.0 + CUBIC * x * x)))
-    return s + x * s * (1.0 - s) * (2 * SQRT_2_PI) * (1.0 + 3 * CUBIC * x * x)
+def vector_function(function: Callable) -> Callable:
+    """What a formula's function is among vectors."""
+    if isinstance(function, Pointwise):
+        return function.of_vectors
+    return NAMESAKES.get(function, function)
 
 
-@kernel
-def sigmoid(x):
-    return 1.0 / (1.0 + exp(-x))
+NAMESAKES: dict[Callable, Callable] = {}
+if ENABLED:
+    for name in ("exp", "maximum", "minimum", "sqrt", "tanh", "where"):
+        NAMESAKES[getattr(np, name)] = getattr(simd, name)
+    for name in ("abs", "expm1", "log1p"):
+        NAMESAKES[getattr(np, name)] = getattr(vector_math, name)
 
 
-@kernel
-def log1p_of_at_most_1(z):
-    """log(1 + z) for z in [0, 1]: 2 atanh(s) = 2 (s + s³/3 + s⁵/5 + ...) with s = z / (2 + z),
-    which is at most 1/3; what is left out is below 1e-9 of the sum."""
-    s = z / (2.0 + z)
-    q = s * s
-    p = fma(q, 2 / 17, 2 / 15)
-    p = fma(q, p, 2 / 13)
-    p = fma(q, p, 2 / 11)
-    p = fma(q, p, 2 / 9)
-    p = fma(q, p, 2 / 7)
-    p = fma(q, p, 2 / 5)
-    p = fma(q, p, 2 / 3)
-    return s * fma(q, p, 2.0)
+# ---- Broadcasting --------------------------------------------------------------------------------
 
 
-@kernel
-def softplus(x):
-    return maximum(x, 0.0) + log1p_of_at_most_1(exp(where(x > 0.0, -x, x)))
+def arranged(x, y):
+    """(shape, columns, x, y, layout) of float32 operands, numbers among them; None if they do not
+    broadcast as rows and columns of a matrix, or a whole one would have to be copied."""
+    x, y = as_operand(x), as_operand(y)
+    if x is None or y is None:
+        return None
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    steps = [steps_of(operand, shape) for operand in (x, y)]
+    widths = {columns for columns, _, _ in filter(None, steps) if columns}
+    if None in steps or len(widths) > 1:
+        return None
+    columns = widths.pop() if widths else math.prod(shape)
+    (_, x_row, x_column), (_, y_row, y_column) = steps
+    layout = (x_row * columns if x_column else x_row, x_column,
+              y_row * columns if y_column else y_row, y_column)  # fmt: skip
+    return shape, columns, plain(x).reshape(-1), plain(y).reshape(-1), layout
 
 
-# ---- Loops ---------------------------------------------------------------------------------------
+def as_operand(x) -> np.ndarray | None:
+    if x.__class__ in (int, float):
+        return np.array(x, np.float32)
+    return x if serves(x) else None
 
 
-@kernel(parallel=True)
-def forward_elements(form, x, y, threads):
-    if threads == 1:
-        forward_part(form, x, y, 0, x.size)
-    else:
-        for t in prange(threads):
-            forward_part(form, x, y, t * x.size // threads, (t + 1) * x.size // threads)
-
-
-@kernel
-def forward_part(form, x, y, begin, end):
-    for i in range(begin, end, LANES):
-        v, left = load_first(x, i, end - i), end - i
-        if form == ERF:
-            v = erf_of(v)
-        elif form == GELU_ERF:
-            v = erf_gelu(v)
-        elif form == GELU_TANH:
-            v = tanh_gelu(v)
-        elif form == SIGMOID:
-            v = sigmoid(v)
-        elif form == SILU:
-            v = v * sigmoid(v)
-        else:
-            v = softplus(v)
-        store_first(y, i, v, left)
-
-
-@kernel(parallel=True)
-def backward_elements(form, x, dy, dx, threads):
-    if threads == 1:
-        backward_part(form, x, dy, dx, 0, x.size)
-    else:
-        for t in prange(threads):
-            backward_part(form, x, dy, dx, t * x.size // threads, (t + 1) * x.size // threads)
-
-
-@kernel
-def backward_part(form, x, dy, dx, begin, end):
-    for i in range(begin, end, LANES):
-        v, left = load_first(x, i, end - i), end - i
-        if form == GELU_ERF:
-            slope = erf_gelu_slope(v)
-        elif form == GELU_TANH:
-            slope = tanh_gelu_slope(v)
-        else:
-            slope = sigmoid_slope(form, v)
-        store_first(dx, i, slope * load_first(dy, i, left), left)
-
-
-@kernel
-def sigmoid_slope(form, x):
-    """The slope of sigmoid, SiLU or softplus."""
-    s = sigmoid(x)
-    if form == SIGMOID:
-        return s * (1.0 - s)
-    return s * (1.0 + x * (1.0 - s)) if form == SILU else s
+def steps_of(operand, whole):
+    """(columns, rows to go on from row to row, elements from column to column) of an operand in the
+    result's shape; columns is 0 where any number would do. None if it is no row and no column."""
+    shape = operand.shape
+    if shape == whole:
+        return (0, 1, 1) if operand.flags.carray else None
+    n = math.prod(shape)
+    if n == 1:
+        return 0, 0, 0
+    inner = shape[next(i for i, size in enumerate(shape) if size != 1) :]
+    if whole[len(whole) - len(inner) :] == inner:
+        return n, 0, 1
+    outer = shape[: max(i for i, size in enumerate(shape) if size != 1) + 1]
+    if len(shape) == len(whole) and whole[: len(outer)] == outer:
+        return math.prod(whole) // n, 1, 0
+    return None

@@ -89,8 +89,10 @@ def accepts(operand, given, all_given) -> bool:
         return isinstance(given, memory) and given.dtype == types.float32
     if given == operand:
         return True
-    is_vector = isinstance(operand, Vector)
-    return isinstance(given, types.Number) and (not is_vector or operand in all_given)
+    a_vector_is_given = any(isinstance(g, Vector) for g in all_given)
+    return isinstance(given, types.Number) and (
+        a_vector_is_given or not isinstance(operand, Vector)
+    )
 
 
 def define(function, result, operands, emit):

@@ -1,7 +1,15 @@
-"""Logarithm, sine and cosine of a vector (`simd`), by polynomials."""
+"""Functions of a vector (`simd`): logarithm, sine and cosine, and what activations need."""
 
 from tinygen.kernels.jit import kernel
-from tinygen.kernels.simd import bits, fma, from_bits, to_floats, where
+from tinygen.kernels.simd import (
+    bits,
+    fma,
+    from_bits,
+    maximum,
+    nearest_int,
+    to_floats,
+    where,
+)
 
 ONE, SQRT_HALF = 0x3F800000, 0x3F3504F3  # the bits of 1 and of sqrt(1/2)
 EIGHTH_OF_A_TURN = 1 << 29  # where a turn is 2^32
@@ -53,3 +61,47 @@ def sincos_of_turns(turns):
     sin, cos = where(odd, cos, sin), where(odd, sin, cos)
     sin_sign, cos_sign = (quarter & 2) << 30, ((quarter + 1) & 2) << 30
     return from_bits(bits(sin) ^ sin_sign), from_bits(bits(cos) ^ cos_sign)
+
+
+@kernel
+def abs(x):
+    return maximum(x, -x)
+
+
+@kernel
+def expm1(x):
+    """e^x - 1, off by at most two units in the last place.
+
+    As in `simd.exp` e^x = 2^n e^r, and the same polynomial gives e^r - 1, which is exact where n is
+    0; then e^x - 1 = 2^n (e^r - 1) + (2^n - 1). Halves, for 2^128 is no number.
+    """
+    y = maximum(x, -87.0)
+    n = nearest_int(y * 1.4426950408889634)
+    r = fma(to_floats(n), -0.693145751953125, y)
+    r = fma(to_floats(n), -1.4286068203094172e-6, r)
+    p = fma(r, 1.9875691500e-4, 1.3981999507e-3)
+    p = fma(r, p, 8.3334519073e-3)
+    p = fma(r, p, 4.1665795894e-2)
+    p = fma(r, p, 1.6666665459e-1)
+    p = fma(r, p, 5.0000001201e-1)
+    p = fma(r * r, p, r)
+    half = from_bits((n + 126) << 23)
+    y = 2.0 * fma(half, p, half - 0.5)
+    y = where(x > 88.72283, float("inf"), y)
+    return where(x == x, y, x)
+
+
+@kernel
+def log1p(x):
+    """log(1 + x) for x in [0, 1]: 2 atanh(s) = 2 (s + s³/3 + s⁵/5 + ...) with s = x / (2 + x),
+    which is at most 1/3; what is left out is below 1e-9 of the sum."""
+    s = x / (2.0 + x)
+    q = s * s
+    p = fma(q, 2 / 17, 2 / 15)
+    p = fma(q, p, 2 / 13)
+    p = fma(q, p, 2 / 11)
+    p = fma(q, p, 2 / 9)
+    p = fma(q, p, 2 / 7)
+    p = fma(q, p, 2 / 5)
+    p = fma(q, p, 2 / 3)
+    return s * fma(q, p, 2.0)

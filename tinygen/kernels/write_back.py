@@ -14,20 +14,21 @@ import numpy as np
 
 from tinygen.kernels import activations, gelu
 from tinygen.kernels.jit import ENABLED, c_function, kernel, plain, prange, serves, threads_for
-from tinygen.kernels.pointwise import SIGMOID as POINTWISE_SIGMOID
-from tinygen.kernels.pointwise import SILU as POINTWISE_SILU
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.pointwise import (
-        erf_gelu,
-        erf_gelu_slope,
-        sigmoid,
-        tanh_gelu,
-        tanh_gelu_slope,
-    )
-    from tinygen.kernels.simd import LANES, broadcast, load_first, maximum, store_first, tanh, where
+    from tinygen.kernels.simd import LANES, load_first, maximum, store_first, tanh, where
     from tinygen.kernels.tile import POINTER
+
+    sigmoid, silu = activations.sigmoid.of_vectors, activations.silu.of_vectors
+    relu_gradient = activations.relu_gradient.of_vectors
+    leaky_relu_gradient = activations.leaky_relu_gradient.of_vectors
+    tanh_gradient = activations.tanh_gradient.of_vectors
+    sigmoid_gradient = activations.sigmoid_gradient.of_vectors
+    silu_gradient = activations.silu_gradient.of_vectors
+    erf_gelu, tanh_gelu = gelu.erf_gelu.of_vectors, gelu.tanh_gelu.of_vectors
+    erf_gelu_gradient = gelu.erf_gelu_gradient.of_vectors
+    tanh_gelu_gradient = gelu.tanh_gelu_gradient.of_vectors
 else:
     LANES, POINTER = 1, ""
 
@@ -47,28 +48,28 @@ def value_reference(form: int, z: np.ndarray, slope: float) -> np.ndarray:
     if form == TANH:
         return np.tanh(z)
     if form == SIGMOID:
-        return activations.forward_reference(POINTWISE_SIGMOID, z)
+        return activations.sigmoid.of_arrays(z)
     if form == SILU:
-        return activations.forward_reference(POINTWISE_SILU, z)
+        return activations.silu.of_arrays(z)
     if form in GELU:
-        return gelu.forward_reference(z, GELU[form])
+        return gelu.FORMS[GELU[form]][0].of_arrays(z)
     return z
 
 
 def gradient_reference(form, slope, g, kept):
     """g f'(z): from C, or from Z in the forms that keep it."""
     if form == RELU:
-        return g * (kept != 0)
+        return activations.relu_gradient.of_arrays(g, kept)
     if form == LEAKY_RELU:
-        return g * np.where(kept > 0, g.dtype.type(1), g.dtype.type(slope))
+        return activations.leaky_relu_gradient.of_arrays(g, kept, slope)
     if form == TANH:
-        return g * (1 - kept * kept)
+        return activations.tanh_gradient.of_arrays(g, kept)
     if form == SIGMOID:
-        return g * kept * (1 - kept)
+        return activations.sigmoid_gradient.of_arrays(g, kept)
     if form == SILU:
-        return activations.backward_reference(POINTWISE_SILU, g, kept)
+        return activations.silu_gradient.of_arrays(g, kept)
     if form in GELU:
-        return gelu.backward_reference(g, kept, GELU[form])
+        return gelu.FORMS[GELU[form]][1].of_arrays(g, kept)
     return g
 
 
@@ -110,7 +111,7 @@ def value(form, slope, z):
         return erf_gelu(z)
     if form == GELU_TANH:
         return tanh_gelu(z)
-    return z * sigmoid(z) if form == SILU else z
+    return silu(z) if form == SILU else z
 
 
 # ---- Backward ------------------------------------------------------------------------------------
@@ -154,28 +155,27 @@ def gradient_part(begin, end, form, slope, g, kept, dz, sums, rows, columns):
                 at, total, left = row * columns + j, chunk * columns + j, columns - j
                 d = load_first(g, at, left)
                 if form != IDENTITY:
-                    d = d * derivative(form, slope, load_first(kept, at, left))
+                    d = through(form, slope, d, load_first(kept, at, left))
                     store_first(dz, at, d, left)
                 store_first(sums, total, load_first(sums, total, left) + d, left)
 
 
 @kernel
-def derivative(form, slope, kept):
-    """f' of a vector, from C, or from Z in the forms that keep it."""
+def through(form, slope, g, kept):
+    """g f' of vectors, from C, or from Z in the forms that keep it."""
     if form == RELU:
-        return where(kept == 0.0, 0.0, broadcast(1.0))
+        return relu_gradient(g, kept)
     if form == LEAKY_RELU:
-        return where(kept > 0.0, 1.0, broadcast(slope))
+        return leaky_relu_gradient(g, kept, slope)
     if form == TANH:
-        return 1.0 - kept * kept
+        return tanh_gradient(g, kept)
     if form == SIGMOID:
-        return kept * (1.0 - kept)
+        return sigmoid_gradient(g, kept)
     if form == GELU_ERF:
-        return erf_gelu_slope(kept)
+        return erf_gelu_gradient(g, kept)
     if form == GELU_TANH:
-        return tanh_gelu_slope(kept)
-    s = sigmoid(kept)
-    return s * (1.0 + kept * (1.0 - s))
+        return tanh_gelu_gradient(g, kept)
+    return silu_gradient(g, kept)
 
 
 @kernel(

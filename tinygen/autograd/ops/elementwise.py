@@ -6,10 +6,12 @@ At a kink the subgradient is PyTorch's: 0 for abs and relu at 0.
 import math
 
 import numpy as np
+from numpy import ndarray
 
 from ...kernels import activations
+from ...kernels import arithmetic as large
+from ...kernels.arithmetic import LARGE
 from ...kernels.gelu import erf as erf_array
-from ...kernels.pointwise import SIGMOID
 from ..primitive import primitive
 from ..tensor import Tensor
 from .choose import where
@@ -31,7 +33,8 @@ real_function = primitive(promotes="float", pointwise=True)  # integers become f
 @arithmetic
 def add(x, y, alpha=1):
     """x + alpha y"""
-    return np.add(x, y if alpha == 1 else alpha * y)
+    y = y if alpha == 1 else alpha * y
+    return large.add(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.add(x, y)
 
 
 add.vjp(x=lambda g: g, y=lambda g, alpha: g if alpha == 1 else g * alpha)
@@ -40,7 +43,8 @@ add.vjp(x=lambda g: g, y=lambda g, alpha: g if alpha == 1 else g * alpha)
 @arithmetic
 def sub(x, y, alpha=1):
     """x - alpha y"""
-    return np.subtract(x, y if alpha == 1 else alpha * y)
+    y = y if alpha == 1 else alpha * y
+    return large.subtract(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.subtract(x, y)
 
 
 sub.vjp(x=lambda g: g, y=lambda g, alpha: -g if alpha == 1 else g * -alpha)
@@ -49,7 +53,7 @@ sub.vjp(x=lambda g: g, y=lambda g, alpha: -g if alpha == 1 else g * -alpha)
 @arithmetic
 def neg(x):
     """-x"""
-    return np.negative(x)
+    return large.negative(x)
 
 
 neg.vjp(x=lambda g: -g)
@@ -58,7 +62,7 @@ neg.vjp(x=lambda g: -g)
 @arithmetic
 def mul(x, y):
     """x y"""
-    return np.multiply(x, y)
+    return large.multiply(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.multiply(x, y)
 
 
 mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
@@ -67,7 +71,9 @@ mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 @real_function
 def div(x, y):
     """x / y"""
-    return np.true_divide(x, y)
+    return (
+        large.divide(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.true_divide(x, y)
+    )
 
 
 div.vjp(x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
@@ -76,7 +82,7 @@ div.vjp(x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
 @arithmetic
 def abs(x):
     """|x|"""
-    return np.abs(x)
+    return large.absolute(x)
 
 
 abs.vjp(x=lambda g, x: g * sign(x))
@@ -125,7 +131,7 @@ def real(name, function, vjp):
     return primitive(lambda x: function(x), name=name, promotes="float", pointwise=True).vjp(x=vjp)
 
 
-sqrt = real("sqrt", np.sqrt, lambda g, out: g / (2 * out))
+sqrt = real("sqrt", large.square_root, lambda g, out: g / (2 * out))
 rsqrt = real("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, x, out: -0.5 * g * out / x)
 reciprocal = real("reciprocal", lambda x: 1 / x, lambda g, out: -g * out * out)
 
@@ -146,7 +152,7 @@ atan = real("atan", np.arctan, lambda g, x: g / (1 + x * x))
 
 sinh = real("sinh", np.sinh, lambda g, x: g * cosh(x))
 cosh = real("cosh", np.cosh, lambda g, x: g * sinh(x))
-tanh = real("tanh", np.tanh, lambda g, out: g * (1 - out * out))
+tanh = real("tanh", np.tanh, lambda g, out: tanh_gradient(g, out))
 asinh = real("asinh", np.arcsinh, lambda g, x: g / sqrt(x * x + 1))
 acosh = real("acosh", np.arccosh, lambda g, x: g / sqrt((x - 1) * (x + 1)))
 atanh = real("atanh", np.arctanh, lambda g, x: g / ((1 - x) * (1 + x)))
@@ -189,28 +195,59 @@ atan2.vjp(
 @real_function
 def sigmoid(x):
     """1 / (1 + e^-x): where e^-x overflows, it is 0"""
-    return activations.forward(SIGMOID, as_floats(x))
-
-
-sigmoid.vjp(x=lambda g, out: g * out * (1 - out))
-
-
-@real_function
-def logsigmoid(x):
-    """log(sigmoid(x)) = -log(1 + e^-x), without overflow"""
-    return np.minimum(x, 0) - np.log1p(np.exp(-1.0 * np.abs(x)))
-
-
-logsigmoid.vjp(x=lambda g, x: g * sigmoid(-x))
+    return activations.sigmoid(as_floats(x))
 
 
 @arithmetic
 def relu(x):
     """max(x, 0)"""
-    return np.maximum(x, 0)
+    return large.larger(x, 0)
 
 
-relu.vjp(x=lambda g, out: g * (out != 0))
+@real_function
+def logsigmoid(x):
+    """log(sigmoid(x)) = -log(1 + e^-x), without overflow"""
+    return activations.logsigmoid(as_floats(x))
+
+
+sigmoid.vjp(x=lambda g, out: sigmoid_gradient(g, out))
+logsigmoid.vjp(x=lambda g, x: logsigmoid_gradient(g, x))
+relu.vjp(x=lambda g, out: relu_gradient(g, out))
+
+# Their gradients, one pass over memory each; y is an output.
+
+
+@arithmetic
+def tanh_gradient(g, y):
+    """g (1 - y²)"""
+    return activations.tanh_gradient(g, y)
+
+
+@arithmetic
+def sigmoid_gradient(g, y):
+    """g y (1 - y)"""
+    return activations.sigmoid_gradient(g, y)
+
+
+@arithmetic
+def relu_gradient(g, y):
+    """g where y is positive, else 0"""
+    return activations.relu_gradient(g, y)
+
+
+@arithmetic
+def logsigmoid_gradient(g, x):
+    """g sigmoid(-x)"""
+    return activations.logsigmoid_gradient(g, x)
+
+
+tanh_gradient.vjp(g=lambda h, y: tanh_gradient(h, y), y=lambda h, g, y: h * g * y * -2)
+sigmoid_gradient.vjp(g=lambda h, y: sigmoid_gradient(h, y), y=lambda h, g, y: h * g * (1 - 2 * y))
+logsigmoid_gradient.vjp(
+    g=lambda h, x: logsigmoid_gradient(h, x),
+    x=lambda h, g, x: -sigmoid_gradient(h * g, sigmoid(x)),
+)
+relu_gradient.vjp(g=lambda h, y: relu_gradient(h, y))
 
 
 # ---- Types and copies ----------------------------------------------------------------------------

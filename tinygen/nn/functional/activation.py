@@ -10,9 +10,14 @@ from collections.abc import Callable
 
 from tinygen.autograd import Tensor, fused
 from tinygen.autograd.ops import activation, elementwise
-from tinygen.autograd.ops.activation import softplus
-from tinygen.autograd.ops.choose import clamp, where
-from tinygen.autograd.ops.elementwise import abs, expm1, logsigmoid, sigmoid, tanh
+from tinygen.autograd.ops.activation import (
+    hardshrink,
+    softplus,
+    softsign,
+    tanhshrink,
+)
+from tinygen.autograd.ops.choose import where
+from tinygen.autograd.ops.elementwise import logsigmoid, sigmoid, tanh
 from tinygen.autograd.random import Generator, rand
 from tinygen.autograd.registry import ShapeError, composition
 
@@ -84,14 +89,10 @@ def rrelu(
     return _over(input, straight) if inplace else straight(input)
 
 
-@composition
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, otherwise α (eˣ − 1) (Clevert, Unterthiner & Hochreiter 2016)."""
-    if inplace:
-        return _over(input, lambda x: elu(x, alpha))
-    positive = input > 0
-    negative_part = where(positive, 0.0, input)  # e^x must not overflow unused
-    return where(positive, input, alpha * expm1(negative_part))
+    bent = lambda x: activation.elu(x, alpha)
+    return _over(input, bent) if inplace else bent(input)
 
 
 @composition
@@ -99,7 +100,9 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """λ · elu(x, α), with constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
     if inplace:
         return _over(input, selu)
-    return 1.0507009873554804934193349852946 * elu(input, 1.6732632423543772848170429916717)
+    return activation.elu(
+        input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    )
 
 
 @composition
@@ -107,11 +110,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, otherwise α (e^(x/α) − 1), whose slope has no step at 0 (Barron 2017)."""
     if alpha == 0:
         raise RuntimeError("celu divides by alpha, which must not be 0")
-    if inplace:
-        return _over(input, lambda x: celu(x, alpha))
-    positive = input > 0
-    negative_part = where(positive, 0.0, input)
-    return where(positive, input, alpha * expm1(negative_part / alpha))
+    bent = lambda x: activation.elu(x, alpha, 1.0, alpha)
+    return _over(input, bent) if inplace else bent(input)
 
 
 # ---- Smooth --------------------------------------------------------------------------------------
@@ -130,38 +130,22 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _over(input, activation.silu) if inplace else activation.silu(input)
 
 
-@composition
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · tanh(softplus(x)) (Misra 2020)."""
-    return _over(input, mish) if inplace else input * tanh(softplus(input))
-
-
-@composition
-def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
-    return input / (1 + abs(input))
-
-
-@composition
-def tanhshrink(input: Tensor) -> Tensor:
-    """x − tanh(x)."""
-    return input - tanh(input)
+    return _over(input, activation.mish) if inplace else activation.mish(input)
 
 
 # ---- In straight pieces --------------------------------------------------------------------------
 
 
-@composition
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     """x, cut off at `min_val` and `max_val`; its gradient is 0 at both."""
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
-    if inplace:
-        return _over(input, lambda x: hardtanh(x, min_val, max_val))
-    outside = (input <= min_val) | (input >= max_val)
-    return where(outside, clamp(input.detach(), min_val, max_val), input)
+    cut = lambda x: activation.hardtanh(x, min_val, max_val)
+    return _over(input, cut) if inplace else cut(input)
 
 
 @composition
@@ -170,16 +154,14 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
-@composition
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3)/6: 0 up to −3, 1 from 3, a straight line between."""
-    return _over(input, hardsigmoid) if inplace else relu6(input + 3.0) / 6.0
+    return _over(input, activation.hardsigmoid) if inplace else activation.hardsigmoid(input)
 
 
-@composition
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · relu6(x + 3)/6 (Howard et al. 2019, section 5.2)."""
-    return _over(input, hardswish) if inplace else input * hardsigmoid(input)
+    return _over(input, activation.hardswish) if inplace else activation.hardswish(input)
 
 
 @composition
@@ -189,15 +171,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return _over(input, replaced) if inplace else replaced(input)
 
 
-@composition
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x, but 0 where |x| ≤ lambd."""
-    return where((input >= -lambd) & (input <= lambd), 0.0, input)
-
-
-@composition
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 where |x| ≤ lambd."""
     if not lambd >= 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found {lambd}")
-    return input - clamp(input, -lambd, lambd)
+    return activation.softshrink(input, lambd)
