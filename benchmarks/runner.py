@@ -61,6 +61,7 @@ class Engine:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.process.stdout.close()
 
 
 def start(suite: str, engines: list[str], threads: int) -> tuple[list[Engine], list[str]]:

@@ -1,6 +1,7 @@
 """How kernels are compiled, cached and given threads; vectors; and the other ways to run them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygen.kernels import jit
+from tinygen.kernels import cache, jit
 
 HERE = Path(__file__).parent
 needs_compiler = pytest.mark.skipif(not jit.ENABLED, reason="TINYGEN_JIT=0")
@@ -57,7 +58,7 @@ def test_numba_is_not_needed_without_compiler():
 import sys
 sys.modules["numba"] = sys.modules["llvmlite"] = None
 import numpy as np
-from tinygen.kernels import attention, cross_entropy, embedding, gelu, matmul, optimizers, random
+from tinygen.kernels import adamw, attention, cross_entropy, embedding, gelu, layer_norm, matmul
 x = np.ones((2, 2), np.float32)
 assert (matmul.matmul(x, x) == 2).all()
 """
@@ -76,23 +77,105 @@ assert error < 1e-3, error
 
 @needs_compiler
 def test_importing_compiles_nothing(tmp_path):
-    names = "attention, cross_entropy, embedding, gelu, matmul, optimizers, random"
+    names = "adamw, attention, cross_entropy, embedding, gelu, layer_norm, matmul"
     done = python(f"from tinygen.kernels import {names}", TINYGEN_CACHE=str(tmp_path / "cache"))
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "cache").exists()
 
 
-@needs_compiler
-def test_unwritable_cache(tmp_path):
-    (tmp_path / "file").write_text("not a directory")
-    code = """
+EMBEDDING = """
 import numpy as np
 from tinygen.kernels import embedding
 assert embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)[1, 2] == 2
+hits, misses = (sum(counts.values()) for counts in embedding.add_rows.stats[1:])
 """
-    done = python(code, TINYGEN_CACHE=str(tmp_path / "file"))
+
+
+@needs_compiler
+@pytest.mark.parametrize("variable", ["TINYGEN_CACHE", "XDG_CACHE_HOME", "HOME"])
+def test_unwritable_cache(tmp_path, variable):
+    (tmp_path / "file").write_text("not a directory")
+    others = {"TINYGEN_CACHE": "", "XDG_CACHE_HOME": "", "TMPDIR": str(tmp_path)}
+    done = python(EMBEDDING, **{**others, variable: str(tmp_path / "file")})
     assert done.returncode == 0, done.stderr
     assert "compiled for this run only" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # what it made is gone
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources")
+def test_full_disk(tmp_path):
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))" + EMBEDDING
+    done = python(code, TINYGEN_CACHE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("cannot be kept") == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_broken_files_are_compiled_anew(tmp_path, kind):
+    code = EMBEDDING + "print(hits, misses)"
+    assert python(code, TINYGEN_CACHE=str(tmp_path)).stdout == "0 1\n"
+    for broken in (b"", b"nonsense", None):
+        for path in tmp_path.glob(f"*/*/*.{kind}"):
+            path.write_bytes(path.read_bytes()[:-100] if broken is None else broken)
+        done = python(code, TINYGEN_CACHE=str(tmp_path))
+        assert (done.returncode, done.stdout) == (0, "0 1\n"), (broken, done.stderr)
+    assert python(code, TINYGEN_CACHE=str(tmp_path)).stdout == "1 0\n"
+
+
+@needs_compiler
+def test_broken_c_functions_are_compiled_anew(tmp_path):
+    assert python(MATMUL).returncode == 0
+    directory = Path(cache.cache_directory())
+    shutil.copytree(directory, tmp_path / directory.name)
+    broken = list(tmp_path.glob("*/*/tile.pack-*.nb?"))
+    assert broken
+    for path in broken:
+        path.write_bytes(b"")
+    done = python(MATMUL, TINYGEN_CACHE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert all(path.stat().st_size for path in tmp_path.glob("*/*/tile.pack-*.nb?"))
+
+
+@needs_compiler
+def test_errors_are_not_taken_for_broken_files():
+    with pytest.raises(ZeroDivisionError):
+        jit.with_cache(test_full_disk, lambda: 1 // 0, lambda: None)
+
+
+@needs_compiler
+@pytest.mark.parametrize("part", ["numba.__version__", "llvmlite.__version__", "simd.LANES"])
+def test_another_version_has_another_cache(part):
+    code = """
+import llvmlite, numba
+from tinygen.kernels import cache, simd
+here = cache.fingerprint()
+{part} = "1.0"
+cache.fingerprint.cache_clear()
+assert cache.fingerprint() != here
+{part} = None
+"""
+    done = python(code.format(part=part))
+    assert done.returncode == 0, done.stderr
+
+
+@needs_compiler
+def test_a_changed_source_has_another_cache(tmp_path):
+    package = tmp_path / "tinygen"
+    shutil.copytree(HERE.parent.parent / "tinygen" / "kernels", package / "kernels")
+    (package / "__init__.py").write_text("")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from tinygen.kernels import cache
+print(cache.fingerprint())
+"""
+    first = python(code).stdout
+    with open(package / "kernels" / "simd.py", "a") as source:
+        source.write("# another line\n")
+    assert len(first) > 10
+    assert python(code).stdout not in (first, "")
 
 
 @needs_compiler
@@ -112,15 +195,12 @@ print(sum(embedding.add_rows.stats.cache_hits.values()))
 
 
 @needs_compiler
-def test_processes_that_compile_at_once(tmp_path):
-    code = """
-import numpy as np
-from tinygen.kernels import embedding
-assert embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)[1, 2] == 2
-"""
+def test_of_processes_that_want_a_kernel_one_compiles_it(tmp_path):
     environment = {**os.environ, "TINYGEN_CACHE": str(tmp_path)}
-    runs = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
-    assert [run.wait(timeout=120) for run in runs] == [0, 0, 0]
+    command = [sys.executable, "-c", EMBEDDING + "print(misses)"]
+    runs = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(3)]
+    compiled = [int(run.communicate(timeout=120)[0]) for run in runs]
+    assert sorted(compiled) == [0, 0, 1]
 
 
 @needs_compiler
@@ -150,6 +230,110 @@ def test_without_safe_threads_one_is_used():
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("kernels run on one thread") == 1
+
+
+@needs_compiler
+def test_the_budget_governs_all_pools():
+    code = (
+        "import tinygen as tg"
+        + MATMUL
+        + """
+import numba, threadpoolctl, threading
+seen = []
+def look():
+    matmul(x, x)
+    seen.append(numba.get_num_threads())
+look()
+tg.set_num_threads(2)
+look()
+thread = threading.Thread(target=look)
+thread.start(); thread.join()
+tg.set_num_threads(9)
+look()
+print(seen, {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"})
+"""
+    )
+    done = python(code, NUMBA_NUM_THREADS="4", TINYGEN_NUM_THREADS="3")
+    assert done.stdout == "[3, 2, 2, 4] {1}\n", done.stderr
+
+
+@needs_compiler
+def test_several_python_threads_at_once():
+    code = (
+        MATMUL
+        + """
+import threading
+import tinygen as tg
+F = tg.nn.functional
+q, rows = tg.randn(2, 4, 64, 32), tg.randn(512, 256)
+def work():
+    y = F.scaled_dot_product_attention(q, q, q, is_causal=True)
+    return [matmul(x, x), y.numpy(), F.layer_norm(rows, (256,)).numpy()]
+wrong, start = [], threading.Barrier(8)
+def again():
+    start.wait()
+    for _ in range(30):
+        found.append(work())
+found = []
+threads = [threading.Thread(target=again) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+expected = work()
+assert len(found) == 240
+for arrays in found:
+    for a, b in zip(arrays, expected):
+        np.testing.assert_array_equal(a, b)
+"""
+    )
+    done = python(code, TINYGEN_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forked_child_that_wants_threads():
+    code = (
+        MATMUL
+        + """
+import os
+from tinygen.kernels import jit
+child = os.fork()
+if child == 0:
+    assert jit.get_num_threads() == 1
+    jit.set_num_threads(2)
+    matmul(x, x)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+    )
+    done = python(code, TINYGEN_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    assert "one thread in a forked process" in done.stderr
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forked_while_another_thread_compiles():
+    code = """
+import os, threading
+from tinygen.kernels import embedding, jit
+import numpy as np
+held, done = threading.Event(), threading.Event()
+def hold():
+    with jit.lock:
+        held.set()
+        done.wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    embedding.backward(np.ones((2, 3)), np.array([1, 1]), 2)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+done.set()
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert done.returncode == 0
 
 
 @needs_compiler

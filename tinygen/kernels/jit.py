@@ -21,16 +21,11 @@ Environment variables:
     TINYGEN_LANES        forces the width of vectors (see `simd`)
 """
 
-import atexit
 import contextlib
 import ctypes
 import functools
-import hashlib
 import os
-import pathlib
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -39,15 +34,17 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from tinygen.kernels.cache import alone, cache_directory, discard, files_of, say_once
+
 ENABLED = os.environ.get("TINYGEN_JIT", "1") != "0"
 
 # pyright: reportPossiblyUnboundVariable=false
 # pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 if ENABLED:
-    import llvmlite
     import llvmlite.binding as llvm
     import numba
     from numba import prange, types
+    from numba.core.caching import NullCache
 else:
     prange = range
 
@@ -93,16 +90,25 @@ def kernel(
     )(function)
     numba_compile = dispatcher.compile
 
+    def compile_uncached(wanted):
+        dispatcher._cache = NullCache()
+        return numba_compile(wanted)
+
     def compile(arguments):  # Numba calls this for every new combination of argument types
-        with compiling(dispatcher):
+        with compiling(dispatcher) as part_of_another:
             for called in calls:
                 link(called)
-            if not signature:
-                return numba_compile(arguments)
-            if dispatcher.overloads:  # another thread was here first
+            if signature and dispatcher.overloads:  # another thread was here first
                 return next(iter(dispatcher.overloads.values())).entry_point
-            result = numba_compile(numba_type(signature))
-            dispatcher.disable_compile()
+            wanted = numba_type(signature) if signature else arguments
+            if part_of_another:
+                result = numba_compile(wanted)
+            else:
+                result = with_cache(
+                    function, lambda: numba_compile(wanted), lambda: compile_uncached(wanted)
+                )
+            if signature:
+                dispatcher.disable_compile()
             return result
 
     dispatcher.compile = compile
@@ -134,7 +140,11 @@ c_sources: dict[str, tuple[Callable, str]] = {}
 def link(called):
     """Compile a c_function, or load it from the cache, and tell the linker where it is."""
     function, signature = c_sources[called.symbol]
-    compiled = numba.cfunc(numba_type(signature), cache=True, error_model="numpy")(function)
+
+    def compile(keep=True):
+        return numba.cfunc(numba_type(signature), cache=keep, error_model="numpy")(function)
+
+    compiled = with_cache(function, compile, lambda: compile(keep=False))
     llvm.add_symbol(called.symbol, compiled.address)
     return compiled  # kept by functools.cache: it owns the machine code
 
@@ -146,11 +156,28 @@ def numba_type(signature: str):
 
 lock = threading.RLock()
 seconds_compiled = 0.0
+prepared: list[str] = []  # what this process has compiled, or loaded from the cache
+
+
+def with_cache(function, compile: Callable[[], Any], compile_uncached: Callable[[], Any]) -> Any:
+    """compile(), which reads and writes the cache, also if files there are broken or the disk is
+    full."""
+    with alone(function):
+        try:
+            return compile()
+        except OSError as error:
+            say_once(f"{error}; compiled kernels cannot be kept in {cache_directory()}")
+            return compile_uncached()
+        except Exception:  # reading a broken file may raise anything
+            if not discard(function):
+                raise
+            return compile()
 
 
 @contextlib.contextmanager
-def compiling(dispatcher) -> Iterator[None]:
+def compiling(dispatcher) -> Iterator[bool]:
     """Around a compilation: one thread at a time, cached in our directory, announced if slow.
+    Gives whether it is part of another one.
 
     The setting of Numba's that names the directory is put back afterwards, for the user's own
     functions. Kernels that this one calls are compiled inside, and become part of it.
@@ -159,69 +186,29 @@ def compiling(dispatcher) -> Iterator[None]:
     with lock:
         before, directory, begin = numba.config.CACHE_DIR, cache_directory(), time.perf_counter()
         if before == directory:
-            yield
+            yield True
             return
         timer = threading.Timer(max(0, 1 - seconds_compiled), announce)
         timer.daemon = True
         numba.config.CACHE_DIR = directory
         try:
             dispatcher.enable_caching()
-            new = not is_cached(dispatcher.py_func)
+            new = not files_of(dispatcher.py_func)
             if new:
                 timer.start()
-            yield
+            yield False
         finally:
             timer.cancel()
             numba.config.CACHE_DIR = before
+        hold_blas("scipy.linalg" in sys.modules)
+        prepared.append(dispatcher.py_func.__qualname__)
         if new:
             seconds_compiled += time.perf_counter() - begin
 
 
-def is_cached(function) -> bool:
-    """Whether the cache has some compiled version of a function, by Numba's names for its files."""
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    return any(pathlib.Path(cache_directory()).glob(f"*/{name}-*.nbi"))
-
-
-@functools.cache
 def announce() -> None:
     """Say, once, why nothing seems to happen."""
-    say(f"compiling kernels, once; later runs load them from {cache_directory()}")
-
-
-def say(message: str) -> None:
-    print(f"tinygen: {message}", file=sys.stderr, flush=True)
-
-
-@functools.cache
-def cache_directory() -> str:
-    """Where this version of the kernels, for this machine, is kept; made if missing."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    home = os.environ.get("TINYGEN_CACHE") or os.path.join(base, "tinygen")
-    directory = os.path.join(home, f"kernels-{fingerprint()}")
-    try:
-        os.makedirs(directory, exist_ok=True)
-        tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        directory = tempfile.mkdtemp(prefix="tinygen-")
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
-        say(f"{error}; kernels are compiled for this run only (TINYGEN_CACHE names another place)")
-    return directory
-
-
-def fingerprint() -> str:
-    """A hash of all that compiled code depends on: Numba itself would only notice a change to the
-    file of the kernel, not one to what it calls."""
-    from tinygen.kernels.simd import LANES
-
-    sources = sorted(pathlib.Path(__file__).parent.glob("*.py"))
-    parts = [source.read_bytes() for source in sources]
-    features = llvm.get_host_cpu_features().flatten()
-    for version in (numba, llvmlite, sys, llvm.get_host_cpu_name(), features, LANES):
-        parts.append(
-            str(getattr(version, "__version__", getattr(version, "version", version))).encode()
-        )
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    say_once(f"compiling kernels, once; later runs load them from {cache_directory()}")
 
 
 # ---- Threads -------------------------------------------------------------------------------------
@@ -239,17 +226,25 @@ budget = int(
     or os.environ.get("NUMBA_NUM_THREADS")
     or available_cores()
 )
-usable = (
-    0  # threads that kernels use: `budget`, or 1 where threads would be unsafe; 0 = not yet known
-)
+
+
+class Settled(threading.local):
+    """What a Python thread has found out: that for `budget` its kernels use `usable` threads, which
+    is 1 where more would be unsafe. Numba's own number of threads, too, belongs to the thread."""
+
+    budget = 0
+    usable = 1
+
+
+settled = Settled()
 
 
 def set_num_threads(threads: int) -> None:
     """Let kernels use so many threads. Results do not depend on it."""
-    global budget, usable
+    global budget
     if threads < 1:
         raise ValueError(f"set_num_threads: expected at least 1 thread, got {threads}")
-    budget, usable = threads, 0
+    budget = threads
 
 
 def get_num_threads() -> int:
@@ -261,37 +256,43 @@ def threads_for(work: int, threshold: int) -> int:
     """How many threads to use for `work`, of which less than `threshold` is done sooner by one."""
     if work < threshold:
         return 1
-    return usable or settle_threads()
+    return settled.usable if settled.budget == budget else settle_threads()
 
 
 def settle_threads() -> int:
-    """Find out whether threads are safe, and start them."""
-    global usable
+    """Find out whether threads are safe, and have as many ready as the budget allows."""
     hold_blas()
     keep_memory()
-    usable = budget if budget > 1 and safe_threads() else 1
-    return usable
+    settled.usable = budget if budget > 1 and ENABLED and safe_threads() else 1
+    settled.budget = budget
+    if settled.usable > 1:  # else a loop over two chunks would wake all threads of a large machine
+        numba.set_num_threads(min(budget, numba.config.NUMBA_NUM_THREADS))
+    return settled.usable
 
 
-@functools.cache
 def safe_threads() -> bool:
     """Whether Numba has threads that several Python threads may use at once.
 
     Its own `workqueue` is not of that kind: it aborts the process. (It is slow, too: 110 µs a loop
-    against 2 µs.)
+    against 2 µs.) Nor are those of GNU OpenMP after a fork.
     """
+    global threads_started
+    if forked_from_threads:
+        say_once("kernels run on one thread in a forked process; start it by `spawn` for more")
+        return False
     numba.get_num_threads()  # starts the threads, and so decides
+    threads_started = True
     if numba.threading_layer() != "workqueue":
         return True
-    say(
+    say_once(
         "kernels run on one thread: install OpenMP (libgomp1, libomp) or `pip install tbb` for more"
     )
     return False
 
 
 @functools.cache
-def hold_blas() -> None:
-    """Hold NumPy's BLAS to one thread from now on.
+def hold_blas(with_scipy: bool = False) -> None:
+    """Hold NumPy's BLAS to one thread from now on, and SciPy's own if Numba has loaded that.
 
     Its threads and Numba's both spin while they wait, and take the cores from each other: calls of
     90 µs became 8 ms. Nor would its results be the same for every number of threads.
@@ -320,11 +321,17 @@ def keep_memory() -> None:
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # the names of malloc.h
 
 
+threads_started = forked_from_threads = False
+
+
 def after_fork() -> None:
-    """One thread in a forked child: GNU OpenMP aborts it if it uses those of its parent."""
-    global budget, usable
-    if usable > 1:
-        budget = usable = 1
+    """One thread in a forked child: GNU OpenMP aborts it if it uses those of its parent.
+
+    The lock is a new one: another thread of the parent may have held the old one."""
+    global budget, forked_from_threads, lock
+    lock = threading.RLock()
+    if threads_started:
+        budget, settled.budget, forked_from_threads = 1, 0, True
 
 
 if hasattr(os, "register_at_fork"):
