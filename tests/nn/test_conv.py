@@ -7,7 +7,7 @@ import pytest
 from torch_twin import assert_twins
 
 from tinygen import float32, float64, manual_seed, nn, ones, randn, tensor, zeros
-from tinygen.autograd.ops import conv
+from tinygen.kernels import conv_columns
 from tinygen.nn import functional as F
 
 
@@ -56,7 +56,7 @@ def test_a_batch_in_parts_is_the_same(monkeypatch):
         return y, x.grad, w.grad
 
     whole = run()
-    monkeypatch.setattr(conv, "COLUMNS_AT_A_TIME", 2 * 2 * 9 * 36)  # two examples
+    monkeypatch.setattr(conv_columns, "COLUMNS_AT_A_TIME", 2 * 2 * 9 * 36)  # two examples
     for a, b in zip(run(), whole):
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-5)
 

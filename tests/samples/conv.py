@@ -111,9 +111,11 @@ LAYOUT = Layout((2, 1), ((1, 0), (0, 1)), (1, 2), 2)
 row("convolution", None, with_(N(2, 2, 4, 4), N(2, 1, 2, 2), N(2), layout=LAYOUT),
     with_(N(1, 1, 3), N(1, 1, 2), layout=Layout((1,), ((1, -1),), (1,))), torch=None)
 row("convolution_input", None, with_(N(1, 2, 2, 3), N(2, 1, 2, 2), sizes=(4, 4), layout=LAYOUT),
-    torch=None)
+    with_(N(1, 2, 2, 3), N(2, 1, 2, 2), N(2), sizes=(4, 4), layout=LAYOUT), torch=None)
 row("convolution_weight", None,
     with_(N(2, 2, 4, 4), N(2, 2, 2, 3), sizes=(2, 2), layout=LAYOUT), torch=None)
+row("channel_sum", lambda x: x.sum((0, *range(2, x.ndim))), with_(N(2, 3, 2, 2)), with_(N(2, 3)),
+    with_(N(0, 2, 3)), with_(N(2, 3, 0)), torch=None)
 row("conv1d", np_conv, with_(N(2, 2, 5), N(3, 2, 3), N(3)), with_(N(2, 4), N(2, 1, 2), groups=2),
     with_(N(1, 1, 6), N(1, 1, 3), stride=2, padding=1), with_(N(0, 1, 4), N(2, 1, 2), N(2)),
     with_(N(1, 1, 5), N(2, 1, 2), dilation=3, padding=(2,)),

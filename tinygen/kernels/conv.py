@@ -1,253 +1,298 @@
 """Convolution as a matrix product whose right factor is never made (implicit GEMM).
 
-    y[n, m, p] = sum over c, k of  w[m, c, k] x[n, c, p stride + k dilation]
+    y[n, m, p] = bias[m] + sum over c, k of  w[m, c, k] x[n, c, p stride + k dilation - padding]
 
 Rows of the matrix of windows are rows of x: with x [channels, places] laid out flat, the row of
 channel c and tap k begins at a `start` that depends on c and k alone, and goes on like x itself.
-So it is packed for the tile straight from x (see `tile`), and the product is computed for all
-places p, also for those at the end of a line, where a window would reach into the next line; they
-are left out in the end. With a kernel of 3 and lines of 34 places that is 6 % more work, while
-copying the windows out first takes as long as the product. For a stride of 2, say, x is first
-sorted into its even and its odd places: of each, windows are one step apart.
+So the tile (see `conv_tile`) reads it where it lies. The product is computed for all places, also
+for those at the end of a line, where a window would reach into the next one; they are left out of
+y. That is one place in 29 if a kernel of 3 slides over lines of 28: cheaper than copying windows.
 
-    forward          y from x and w: [filters, taps] times the windows [taps, places]
-    weight_gradient  dw from x and dy: the windows [taps, places] times dy' [places, filters]
+To be read so, x is first copied, an example at a time, into memory of the thread's that stays in
+the cache. There, every line is followed by zeros, which are the padding behind it and before the
+next; and for a stride of 2, say, its even and odd places are parted: of each, windows are one step
+apart. The loops, outermost first:
 
-The gradient for x is a convolution as well: of dy, padded, with the filters turned round. Shapes:
-x [examples, channels, *sizes], already padded; w [filters, channels, *kernel]; y [examples,
-filters, *places]. All float32; the order of additions does not depend on threads.
+    convolve          thread t takes its share of examples and groups, or of lines if these are few
+      lay_out         copies the channels of an example, with zeros around
+      slide           filters times windows, for about as many places as the cache holds
+      write_lines     adds the bias, and puts lines where they belong in y
+
+The gradient for x is a convolution too, of dy with the filters turned round. With a stride, the
+places i, i + stride, ... of x see only the taps i, i + stride, ... of the filters: one `Pass` for
+each i. A forward convolution has one pass. Shapes: x [examples, channels, *sizes]; w [filters,
+channels / groups, *kernel]; y [examples, filters, *places], all float32; up to three sizes. The
+order of additions depends neither on threads nor on the batch.
 """
 
 import math
 
 import numpy as np
 
-from tinygen.kernels.jit import (
-    ENABLED,
-    c_function,
-    kernel,
-    prange,
-    scratch,
-    serves,
-    threads_for,
+from tinygen.kernels import conv_columns as columns
+from tinygen.kernels.conv_lines import lay_out
+from tinygen.kernels.conv_plan import (
+    FILTERS,
+    FIRST,
+    LINES,
+    OUT_STEPS,
+    OUTS,
+    PHASE,
+    SIZES,
+    TAPS,
+    TARGET,
+    Pairs,
+    Plan,
+    Sizes,
+    best_plan,
+    forward_plan,
+    input_plan,
 )
-from tinygen.kernels.matmul import COPY_STRIDE, DEPTH, PARALLEL, SLAB, WIDTH, copy_panel
+from tinygen.kernels.jit import ENABLED, kernel, plain, prange, scratch, serves, threads_for
+from tinygen.kernels.matmul import PARALLEL
 
 # pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
-    from tinygen.kernels.simd import LANES, load_first, store
-    from tinygen.kernels.tile import COLUMNS, POINTER, ROWS, copy_rows, multiply, pack
+    from tinygen.kernels.conv_tile import PANEL, pack_panel, slide
+    from tinygen.kernels.simd import (
+        LANES,
+        broadcast,
+        interleave_high,
+        interleave_low,
+        load,
+        store,
+        store_first,
+    )
+    from tinygen.kernels.tile import COLUMNS
 else:
-    COLUMNS, ROWS, POINTER, multiply, pack = 1, 1, None, None, None
+    COLUMNS, PANEL, LANES, slide, pack_panel = 1, 1, 1, None, None
 
-STARTS = "CPointer(int64)"  # where the row of each channel and tap begins
-
-
-def serve(*arrays: np.ndarray) -> bool:
-    """Whether the kernels here take these arrays: float32, and something in them."""
-    return all(serves(a) and a.size for a in arrays)
+BLOCK = 1 << 16  # numbers of y that are computed before they are written: 256 KB of the L2 cache
+LAID_OUT = 1 << 17  # numbers of x that are laid out at a time: 512 KB
 
 
-def forward_reference(x, w, stride, dilation):
-    windows = windows_of(x, w.shape[2:], stride, dilation)  # [examples, channels, *places, *kernel]
-    axes = [1, *range(windows.ndim - w.ndim + 2, windows.ndim)]
-    return np.moveaxis(np.tensordot(windows, w, (axes, range(1, w.ndim))), -1, 1)
-
-
-def weight_gradient_reference(x, dy, kernel_sizes, stride, dilation):
-    windows = windows_of(x, kernel_sizes, stride, dilation)
-    axes = [0, *range(2, dy.ndim)]
-    return np.tensordot(dy, windows, (axes, axes))
-
-
-def windows_of(x, kernel_sizes, stride, dilation):
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel_sizes, dilation)]
-    axes = tuple(range(2, x.ndim))
-    windows = np.lib.stride_tricks.sliding_window_view(x, spans, axes)
-    steps = [slice(None, None, s) for s in stride]
-    return windows[(slice(None), slice(None), *steps, *[slice(None, None, d) for d in dilation])]
+def serve(places: Sizes, *arrays: np.ndarray) -> bool:
+    """Whether the kernels here take these arrays: float32, and something in them. (If there is but
+    one place, an ordinary matrix product will do.)"""
+    fitting = len(places) <= 3 and min(places) > 0 and math.prod(places) > 1
+    return fitting and all(serves(a) and a.size for a in arrays)
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> np.ndarray:
-    """y [examples, filters, *places]."""
-    if not serve(x, w):
-        return forward_reference(x, w, stride, dilation)
-    examples, filters = len(x), len(w)
-    places, lines, starts = geometry(x.shape[1:], w.shape[2:], stride, dilation)
-    x = in_phases(x, stride)
-    wide = np.empty((examples, filters, math.prod(lines)), np.float32)
-    threads = threads_for(wide.size * len(starts), PARALLEL)
-    x, w = flat(x, examples), flat(w, filters)
-    convolve(x, w, starts, wide, reach(places, lines), scratch(threads * SLAB), threads)
-    wide = wide.reshape(examples, filters, *lines)
-    return np.ascontiguousarray(wide[(..., *[slice(n) for n in places])])
-
-
-def weight_gradient(
     x: np.ndarray,
-    dy: np.ndarray,
-    kernel_sizes: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int = 1,
 ) -> np.ndarray:
-    """dw [filters, channels, *kernel], summed over examples, for the cotangent dy of y."""
-    if not serve(x, dy):
-        return weight_gradient_reference(x, dy, kernel_sizes, stride, dilation)
-    examples, filters, channels = *dy.shape[:2], x.shape[1]
-    places, lines, starts = geometry(x.shape[1:], kernel_sizes, stride, dilation)
-    x = in_phases(x, stride)
-    wide = np.zeros((examples, filters, *lines), np.float32)  # nothing comes of the line's end
-    wide[(..., *[slice(n) for n in places])] = dy
-    dw = np.empty((len(starts), filters), np.float32)
-    threads = threads_for(wide.size * len(starts), PARALLEL)
-    correlate(flat(x, examples), wide.reshape(examples, filters, -1), starts, dw,
-              reach(places, lines), scratch(threads * SLAB), threads)  # fmt: skip
-    return np.ascontiguousarray(dw.T).reshape(filters, channels, *kernel_sizes)
+    """y [examples, filters, *places]. padding: zeros (before, behind) each dimension of x; a
+    negative number cuts off."""
+    x, padding = cropped(x, padding)
+    padded_sizes = columns.padded_sizes(x.shape[2:], padding)
+    places = columns.places_of(padded_sizes, w.shape[2:], stride, dilation)
+    if not serve(places, x, w):
+        return columns.forward(x, w, bias, stride, padding, dilation, groups)
+    channels, filters = x.shape[1] // groups, len(w) // groups
+    threads = threads_for(len(x) * math.prod(places) * w.size, PARALLEL)
+    shapes = (channels, x.shape[2:], w.shape[2:], stride, padding, dilation)
+    plan = best_plan(forward_plan, -(-len(x) // threads), LAID_OUT, *shapes)
+    y = run(x, w, bias, plan, groups, filters, threads)
+    return y.reshape(len(x), len(w), *places)
 
 
-def in_phases(x, stride):
-    """[examples, channels, *phases, *sizes]: each dimension cut into `stride` phases, of which the
-    i-th has the places i, i + stride, ..."""
-    if set(stride) == {1}:
-        return x
-    fill = [(0, -n % s) for n, s in zip(x.shape[2:], stride)]
-    x = np.pad(x, ((0, 0), (0, 0), *fill))
-    pairs = [part for n, s in zip(x.shape[2:], stride) for part in (n // s, s)]
-    last = 2 + len(pairs)
-    return x.reshape(*x.shape[:2], *pairs).transpose(0, 1, *range(3, last, 2), *range(2, last, 2))
+def input_gradient(
+    dy: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None,
+    sizes: Sizes,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
+    groups: int = 1,
+) -> np.ndarray:
+    """dx [examples, channels, *sizes] for the cotangent dy of y; also known as the transposed
+    convolution of dy, to which a bias [channels] may be added."""
+    if not serve(dy.shape[2:], dy, w) or not math.prod(sizes):
+        return columns.input_gradient(dy, w, bias, sizes, stride, padding, dilation, groups)
+    filters, channels = len(w) // groups, w.shape[1]
+    threads = threads_for(dy.size // dy.shape[1] * w.size, PARALLEL)
+    shapes = (filters, channels, dy.shape[2:], w.shape[2:], tuple(sizes), stride, padding, dilation)
+    plan = best_plan(input_plan, -(-len(dy) // threads), LAID_OUT, *shapes)
+    dx = run(dy, w, bias, plan, groups, channels, threads)
+    return dx.reshape(len(dy), channels * groups, *sizes)
 
 
-def geometry(shape, kernel_sizes, stride, dilation):
-    """The number of windows along each dimension of [channels, *sizes]; the same with lines as long
-    as those of x in phases; and where the row of each channel and tap begins, [channels taps]."""
-    channels, *sizes = shape
-    places = [
-        (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(sizes, kernel_sizes, stride, dilation)
-    ]
-    sizes = [-(-n // s) for n, s in zip(sizes, stride)]  # of a phase
-    lines, plane = (places[0], *sizes[1:]), math.prod(sizes)
-    starts = np.arange(channels) * (math.prod(stride) * plane)
-    for i, (k, s, d) in enumerate(zip(kernel_sizes, stride, dilation)):
-        shift, phase = np.divmod(np.arange(k) * d, s)
-        step, planes = math.prod(sizes[i + 1 :]), math.prod(stride[i + 1 :]) * plane
-        starts = starts[..., None] + shift * step + phase * planes
-    return places, lines, starts.reshape(-1)
+def cropped(x, padding):
+    """x without what negative padding cuts off, and the padding that is left."""
+    cut = [(min(a, 0), min(b, 0)) for a, b in padding]
+    left = tuple((max(a, 0), max(b, 0)) for a, b in padding)
+    return (columns.padded(x, cut), left) if any(map(any, cut)) else (x, left)
 
 
-def reach(places, lines) -> int:
-    """How many places lie from the first to the last one, those at the ends of lines included."""
-    steps = [math.prod(lines[i + 1 :]) for i in range(len(lines))]
-    return 1 + sum((n - 1) * step for n, step in zip(places, steps))
+def run(x, w, bias, plan: Plan, groups, filters, threads):
+    """y [examples groups filters outs], flat; `filters` are those of a group."""
+    examples, channels, outs = len(x), x.shape[1] // groups, int(plan.table[OUTS].prod())
+    y = np.empty(examples * groups * filters * outs, np.float32)
+    bias = np.zeros(groups * filters, np.float32) if bias is None else plain(bias)
+    phases = len(set(plan.passes[:, -1].tolist()))
+    pair = phases if plan.table[OUT_STEPS, 2] == 2 else 1
+    columns = max(BLOCK // (filters * pair), COLUMNS)  # of y, that are computed at a time
+    panels = whole(groups * -(-filters // PANEL) * len(plan.starts) * LANES)  # for w
+    room = whole(channels * plan.volume + 2 * COLUMNS)  # for x, and for vectors that reach over
+    result = whole(filters * (columns + COLUMNS))
+    memory = scratch(panels + threads * (room + pair * result))
+    convolve(plain(x).reshape(-1), plain(w).reshape(-1), bias, y, examples, plan.together, groups,
+             filters, plan.table, plan.passes, plan.starts, plan.order, pair, columns,
+             memory, panels, room, result, threads)  # fmt: skip
+    return y
 
 
-def flat(x, rows):
-    return np.ascontiguousarray(x).reshape(rows, -1)
+def whole(size: int) -> int:
+    """`size` rounded up to cache lines."""
+    return -(-size // 16) * 16
 
 
-# ---- The kernels ---------------------------------------------------------------------------------
-
-
-@c_function(
-    f"void({POINTER}, intp, {POINTER}, intp, intp, {STARTS}, {POINTER}, intp, intp, intp,"
-    f" {POINTER}, intp)"
-)
-def convolve_one(x, x_at, w, filters, taps, starts, y, y_at, y_row, places, memory, slab):
-    """y[filters, places] = w[filters, taps] @ windows[taps, places] of one example."""
-    copy = slab + DEPTH * WIDTH
-    for j in range(0, places, WIDTH):
-        width = min(WIDTH, places - j)
-        for k in range(0, taps, DEPTH):
-            depth = min(DEPTH, taps - k)
-            pack_windows(x, x_at + j, starts, k, depth, width, memory, slab)
-            for i in range(0, filters, ROWS):
-                rows = min(ROWS, filters - i)
-                panel_row, _ = copy_panel(w, i * taps + k, taps, 1, rows, depth, memory, copy)
-                multiply(rows, memory, copy, panel_row, 1, depth, memory, slab, depth * COLUMNS,
-                         y, y_at + i * y_row + j, y_row, width, k > 0)  # fmt: skip
-
-
-@kernel
-def pack_windows(x, x_at, starts, k, depth, width, strips, at):
-    """Rows k to k + depth of the windows, `width` columns of them, in strips (see tile.pack)."""
-    for j in range(0, -(-width // COLUMNS) * COLUMNS, LANES):
-        vector = at + j // COLUMNS * COLUMNS * depth + j % COLUMNS
-        for i in range(depth):
-            v = load_first(x, x_at + starts[k + i] + j, width - j)
-            store(strips, vector + i * COLUMNS, v)
+# ---- The kernel ----------------------------------------------------------------------------------
 
 
 @kernel(
     parallel=True,
-    calls=(multiply, convolve_one),
-    signature="void(const(float32[:, ::1]), const(float32[:, ::1]), const(int64[::1]),"
-    " float32[:, :, ::1], intp, float32[::1], intp)",
+    calls=(slide, pack_panel),
+    signature="void(const(float32[::1]), const(float32[::1]), const(float32[::1]), float32[::1],"
+    " intp, intp, intp, intp, int64[:, ::1], int64[:, ::1], int64[::1], int64[::1], intp,"
+    " intp, float32[::1], intp, intp, intp, intp)",
 )
-def convolve(x, w, starts, y, places, memory, threads):
-    """All examples: thread t takes the t-th share of them."""
-    examples = len(y)
+def convolve(
+    x, w, bias, y, examples, together, groups, filters, table, passes, starts, order, pair,
+    columns, memory, panels, room, result, threads,
+):  # fmt: skip
+    """First the filters are packed into memory, then each thread takes its own part of it."""
+    blocks = groups * -(-filters // PANEL)
     if threads == 1:
-        for n in range(examples):
-            convolve_example(n, x, w, starts, y, places, memory, 0)
+        for block in range(blocks):
+            pack_filters(w, groups, block, filters, table, order, len(starts), memory, panels)
+        convolve_share(0, 1, x, bias, y, examples, together, groups, filters, table, passes, starts,
+                       pair, columns, memory, panels, room, result)  # fmt: skip
     else:
         for t in prange(threads):
-            for n in range(t * examples // threads, (t + 1) * examples // threads):
-                convolve_example(n, x, w, starts, y, places, memory, t * SLAB)
+            for block in range(t * blocks // threads, (t + 1) * blocks // threads):
+                pack_filters(w, groups, block, filters, table, order, len(starts), memory,
+                             panels + t * (room + pair * result))  # fmt: skip
+        for t in prange(threads):
+            convolve_share(t, threads, x, bias, y, examples, together, groups, filters, table,
+                           passes, starts, pair, columns, memory,
+                           panels + t * (room + pair * result), room, result)  # fmt: skip
 
 
 @kernel
-def convolve_example(n, x, w, starts, y, places, memory, slab):
-    _, filters, row = y.shape
-    convolve_one(x.ctypes, n * x.shape[1], w.ctypes, filters, len(starts), starts.ctypes, y.ctypes,
-                 n * filters * row, row, places, memory.ctypes, slab)  # fmt: skip
-
-
-@c_function(
-    f"void({POINTER}, intp, {STARTS}, intp, intp, {POINTER}, intp, intp, intp, intp, {POINTER},"
-    f" boolean, {POINTER}, intp)"
-)
-def correlate_one(
-    x, x_at, starts, top, bottom, dy, dy_at, dy_row, filters, places, dw, add, memory, slab
-):
-    """dw[top:bottom, filters] = windows[top:bottom, places] @ dy[filters, places]' of one example
-    (+ dw if add)."""
-    copy = slab + DEPTH * WIDTH
-    for j in range(0, filters, WIDTH):
-        width = min(WIDTH, filters - j)
-        for p in range(0, places, DEPTH):
-            depth = min(DEPTH, places - p)
-            pack(dy, dy_at + j * dy_row + p, 1, dy_row, depth, width, memory, slab)
-            for i in range(top, bottom, ROWS):
-                rows = min(ROWS, bottom - i)
-                for r in range(rows):
-                    copy_rows(x, x_at + starts[i + r] + p, 0, 1, depth, memory,
-                              copy + r * COPY_STRIDE, 0)  # fmt: skip
-                multiply(rows, memory, copy, COPY_STRIDE, 1, depth, memory, slab, depth * COLUMNS,
-                         dw, i * filters + j, filters, width, add or p > 0)  # fmt: skip
-
-
-@kernel(
-    parallel=True,
-    calls=(multiply, pack, correlate_one),
-    signature="void(const(float32[:, ::1]), const(float32[:, :, ::1]), const(int64[::1]),"
-    " float32[:, ::1], intp, float32[::1], intp)",
-)
-def correlate(x, dy, starts, dw, places, memory, threads):
-    """All examples, one after the other: thread t takes the t-th share of the taps."""
-    taps = len(starts)
-    if threads == 1:
-        correlate_taps(0, taps, x, dy, starts, dw, places, memory, 0)
-    else:
-        for t in prange(threads):
-            top, bottom = t * taps // threads, (t + 1) * taps // threads
-            correlate_taps(top, bottom, x, dy, starts, dw, places, memory, t * SLAB)
+def pack_filters(w, groups, number, filters, table, order, taps, memory, spare):
+    """Panel `number` of all: PANEL filters of a group, with so many taps in all passes."""
+    panels = -(-filters // PANEL)
+    group, top = number // panels, number % panels * PANEL
+    row_step, block, block_step = table[FILTERS, 0], table[FILTERS, 1], table[FILTERS, 2]
+    source = group * (len(w) // groups) + top * row_step
+    pack_panel(w.ctypes, source, row_step, min(PANEL, filters - top), block, block_step,
+               len(order) // block, order.ctypes, memory.ctypes, number * taps * LANES,
+               spare)  # fmt: skip
 
 
 @kernel
-def correlate_taps(top, bottom, x, dy, starts, dw, places, memory, slab):
-    examples, filters, row = dy.shape
-    for n in range(examples):
-        correlate_one(x.ctypes, n * x.shape[1], starts.ctypes, top, bottom, dy.ctypes,
-                      n * filters * row, row, filters, places, dw.ctypes, n > 0, memory.ctypes,
-                      slab)  # fmt: skip
+def convolve_share(
+    t, threads, x, bias, y, examples, together, groups, filters, table, passes, starts, pair,
+    columns, memory, laid, room, result,
+):  # fmt: skip
+    """What falls to thread t, whose memory begins at `laid`: some of the batches of each group, or,
+    if they are too few, some lines of each."""
+    for i in range(laid, laid + room, LANES):
+        store(memory, i, broadcast(0.0))
+    units, parts = groups * -(-examples // together), 1
+    if units % threads and units < 8 * threads:
+        parts = threads
+    channels = len(x) // (examples * groups * table[SIZES, 0] * table[SIZES, 1] * table[SIZES, 2])
+    last = -1
+    for i in range(t * units * parts // threads, (t + 1) * units * parts // threads):
+        unit = i // parts
+        group, n = unit % groups, unit // groups * together
+        many = min(together, examples - n)
+        if unit != last:
+            for e in range(many):
+                lay_out(x, (n + e) * groups + group, channels, table, memory, laid, e)
+        last = unit
+        for number in range(0, len(passes), pair):
+            convolve_pass(number, i % parts, parts, n, many, bias, y, groups, group, filters, table,
+                          passes, starts, pair, columns, memory, laid, laid + room,
+                          result)  # fmt: skip
+
+
+@kernel
+def convolve_pass(
+    number, part, parts, n, together, bias, y, groups, group, filters, table, passes, starts, pair,
+    columns, memory, laid, results, result,
+):  # fmt: skip
+    """A pass, or a pair of them, over one of `parts` parts of the lines of some examples."""
+    line, segment = table[LINES, 2], table[PHASE, 2]
+    depth, height, width = passes[number, 2], passes[number, 3], passes[number, 4]
+    whole_line = line - segment + width
+    high = max(min(columns // line, -(-height // parts)), 1)  # how many lines at a time
+    across = whole_line  # how many places of a line
+    if whole_line > columns:
+        across = columns // COLUMNS * COLUMNS
+    if height == 1 and parts > 1:
+        across = min(across, -(-whole_line // (parts * COLUMNS)) * COLUMNS)
+    panel, block = len(starts) * LANES, 0
+    w_at = group * -(-filters // PANEL) * panel
+    for d in range(depth):
+        for h in range(0, height, high):
+            for c in range(0, whole_line, across):
+                block += 1
+                if block % parts == part:
+                    many, left = min(high, height - h), min(across, whole_line - c)
+                    places = (many - 1) * line + left
+                    row = -(-places // COLUMNS) * COLUMNS
+                    for i in range(pair):
+                        first, taps = passes[number + i, FIRST], passes[number + i, TAPS]
+                        slide(filters, memory.ctypes, w_at + first * LANES, panel,
+                              memory.ctypes, laid + (d * table[LINES, 1] + h) * line + c,
+                              starts.ctypes, first, taps, places, memory.ctypes,
+                              results + i * result, row)  # fmt: skip
+                    for e in range(together):
+                        begin = max(e * segment, c)
+                        end = min(e * segment + width, c + left)
+                        write_lines(
+                            memory, results + begin - c, result, row, filters, many, end - begin,
+                            bias, group * filters, y, ((n + e) * groups + group) * filters, d, h,
+                            begin - e * segment, table, passes, number, pair,
+                        )  # fmt: skip
+
+
+@kernel
+def write_lines(
+    memory, at, result, row, filters, lines, width, bias, first, y, y_first, d, h, c, table, passes,
+    number, pair,
+):  # fmt: skip
+    """Put `lines` lines of each filter, from place (d, h, c) of a pass on, where they belong in y,
+    plus bias. Of a pair of passes the second one's places lie between those of the first."""
+    step, line = table[OUT_STEPS, 2], table[LINES, 2]
+    across, plane = table[OUTS, 2], table[OUTS, 1] * table[OUTS, 2]
+    target = passes[number, TARGET + 2] + c * step
+    end = across - target
+    target += (passes[number, TARGET + 1] + h * table[OUT_STEPS, 1]) * across
+    target += (passes[number, TARGET] + d * table[OUT_STEPS, 0]) * plane
+    for f in range(filters):
+        b, y_at = bias[first + f], (y_first + f) * plane * table[OUTS, 0] + target
+        for i in range(lines):
+            source, to = at + f * row + i * line, y_at + i * table[OUT_STEPS, 1] * across
+            if step == 1:
+                for j in range(0, width, LANES):
+                    store_first(y, to + j, load(memory, source + j) + b, width - j)
+            elif pair == 2:
+                for j in range(0, width, LANES):
+                    u, v = load(memory, source + j) + b, load(memory, source + result + j) + b
+                    left = min(2 * (width - j), end - 2 * j)
+                    store_first(y, to + 2 * j, interleave_low(u, v), left)
+                    store_first(y, to + 2 * j + LANES, interleave_high(u, v), left - LANES)
+            else:
+                for j in range(width):
+                    y[to + j * step] = memory[source + j] + b

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...kernels.conv_columns import overlapped, padded, places_of, under, windows_of
 from ..primitive import primitive
 from ..registry import ShapeError
 from .shape import expand, reshape
@@ -23,22 +24,6 @@ __all__ = ["constant_pad_nd"]
 PerDim = int | Sequence[int]  # an option: one number for all dimensions, or a number for each
 
 # ---- Padding -------------------------------------------------------------------------------------
-
-
-def padded(x: np.ndarray, pairs, value: float = 0) -> np.ndarray:
-    """x with `value` before and after its last dimensions, of which each has a pair of lengths; a
-    negative one cuts off. Nothing is copied if there is only something to cut off."""
-    lead = x.ndim - len(pairs)
-    inner = [slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(pairs, x.shape[lead:])]
-    shape = [n + a + b for (a, b), n in zip(pairs, x.shape[lead:])]
-    if any(part.start > part.stop for part in inner):
-        raise ShapeError(f"pad: {tuple(pairs)} cuts off more than there is of shape {x.shape}")
-    if not any(n > 0 for pair in pairs for n in pair):
-        return x[(..., *inner)]
-    place = [slice(max(0, a), n - max(0, b)) for (a, b), n in zip(pairs, shape)]
-    out = np.full((*x.shape[:lead], *shape), value, x.dtype)
-    out[(..., *place)] = x[(..., *inner)]
-    return out
 
 
 @primitive
@@ -60,21 +45,6 @@ constant_pad_nd.vjp(x=lambda g, pad: constant_pad_nd(g, tuple(-n for n in pad)))
 # ---- Windows -------------------------------------------------------------------------------------
 
 
-def windows_of(x: np.ndarray, kernel, stride, dilation) -> np.ndarray:
-    """The windows on x as a view, [..., *kernel, *places]: nothing is copied."""
-    n = len(kernel)
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    steps = [slice(None, None, step) for step in (*stride, *dilation)]
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(-n, 0)))
-    return np.moveaxis(view[(..., *steps)], range(-n, 0), range(-2 * n, -n))
-
-
-def under(k, places, stride, dilation) -> tuple:
-    """The index of those elements that lie under element k of all the windows: [..., *places]."""
-    ends = [(i * d, i * d + s * (n - 1) + 1) for i, n, s, d in zip(k, places, stride, dilation)]
-    return (..., *[slice(start, end, s) for (start, end), s in zip(ends, stride)])
-
-
 def per_dim(value, n: int, name: str, op: str) -> tuple[int, ...]:
     """An option that is one number for all `n` dimensions, or a number for each."""
     numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -91,12 +61,6 @@ def check_at_least(least: int, op: str, **options) -> None:
             raise RuntimeError(f"{op}: {name} must be {kind}, got {numbers}")
 
 
-def places_of(sizes, kernel, stride, dilation) -> tuple[int, ...]:
-    """How many places there are along each dimension."""
-    each = zip(sizes, kernel, stride, dilation)
-    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in each)
-
-
 @primitive
 def sliding_windows(x, kernel, stride, dilation):
     """A copy of every window on the last dimensions of x [..., *sizes]: [..., *kernel, *places]"""
@@ -106,12 +70,7 @@ def sliding_windows(x, kernel, stride, dilation):
 @primitive
 def overlap_add(x, sizes, stride, dilation):
     """Zeros [..., *sizes], to which windows x [..., *kernel, *places] are added at their places"""
-    n = len(sizes)
-    kernel, places = x.shape[-2 * n : -n], x.shape[-n:]
-    out = np.zeros((*x.shape[: -2 * n], *sizes), x.dtype)
-    for k in np.ndindex(*kernel):
-        out[under(k, places, stride, dilation)] += x[(..., *k, *[slice(None)] * n)]
-    return out
+    return overlapped(x, sizes, stride, dilation)
 
 
 sliding_windows.vjp(

@@ -101,8 +101,7 @@ def conv_transpose_of(n: int):
         outs = tuple((i - 1) * s + d * (k - 1) + 1 - a - b for i, k, s, d, (a, b) in each)
         if min(outs) < 1 or 0 in x.shape[2:]:
             raise ShapeError(f"{op}: an input of size {x.shape[2:]} would make an output of {outs}")
-        out = convolution_input(x, weight, sizes=outs, layout=layout._replace(padding=ends))
-        out = out if bias is None else out + bias.reshape(-1, *[1] * n)
+        out = convolution_input(x, weight, bias, sizes=outs, layout=layout._replace(padding=ends))
         return out if batched else out.squeeze(0)
 
     return named(op, conv_transpose)
