@@ -2,7 +2,8 @@
 
 Nothing here knows of tensors or gradients. Each module is one kernel: `matmul`, `attention`,
 `layer_norm`, `cross_entropy`, `gelu`, `embedding`, `adamw`, `conv`. Next to each lie the NumPy
-lines that it must equal; they run in its place under TINYGEN_JIT=0, and for dtypes that it does not serve.
+lines that it must equal; they run in its place under TINYGEN_JIT=0, and for dtypes that it does not
+serve.
 
 Below them lie `jit`, through which everything is compiled, `simd`, a vector of float32, and `tile`,
 the part of a matrix product that stays in registers. Read `layer_norm` first.
