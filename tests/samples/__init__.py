@@ -8,6 +8,7 @@ from . import (
     matrices,
     nn,
     normalization,
+    ode,
     order,
     reduce,
     scan,
