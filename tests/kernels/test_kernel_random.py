@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tinygen.kernels import philox, random
+from tinygen.kernels import dropout, philox, random
 
 SHAPES = [(0,), (), (1,), (63,), (8, 8), (5, 13), (1000,), (100_003,)]
 STREAMS = [(0, 0), (2**64 - 1, 2**63 - 1), (0x0123456789ABCDEF, 2**33 + 1)]
@@ -76,6 +76,25 @@ def test_scale_and_shift(dtype):
     drawn = random.uniform((1000,), 1, 2, dtype, -1.0, 3.0)
     np.testing.assert_allclose(drawn, 4 * random.uniform((1000,), 1, 2, dtype) - 1, atol=1e-6)
     assert drawn.min() >= -1 and drawn.max() < 3
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_dropout_multiplies_with_its_factors(normal, call, shape, stream):
+    x = np.asarray(normal(*shape), np.float32)
+    (y,) = call(dropout.drop, x, 0.3, *stream)
+    np.testing.assert_array_equal(y, x * dropout.factors(shape, 0.3, *stream))
+
+
+def test_dropout_of_any_strides_and_of_nan(normal):
+    x = normal(70, 30)
+    x[3, 4:9] = np.nan, np.inf, -np.inf, np.nan, np.inf
+    factors = dropout.factors((30, 70), 0.5, 1, 2)
+    with np.errstate(invalid="ignore"):
+        expected = x.T * factors
+        np.testing.assert_array_equal(dropout.drop(x.T, 0.5, 1, 2), expected)
+        np.testing.assert_array_equal(dropout.drop(x.T.astype(np.float64), 0.5, 1, 2), expected)
+    assert abs((factors == 0).mean() - 0.5) < 0.05
 
 
 def test_the_extremes():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 import tinygen as tg
+from tinygen.kernels.dropout import factors
 
 from .table import *
 
@@ -167,3 +168,6 @@ def seeded_gumbel_softmax(logits, **options):
 
 row("gumbel_softmax", None, with_(N(2, 3)), with_(N(2, 3), tau=0.5, dim=0), with_(N(3), tau=2.0),
     with_(N(0, 3)), call=seeded_gumbel_softmax, torch=None)
+row("dropped_at_random", lambda x, p, *stream: x * factors(x.shape, p, *stream, x.dtype),
+    with_(N(70), 0.3, 5, 2), with_(N(3, 5), 0.0, 2**64 - 1, 0), with_(N(0, 3), 0.9, 1, 1),
+    torch=None)

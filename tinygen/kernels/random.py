@@ -143,10 +143,14 @@ def scaled(x, shift, scale):
 
 
 def fill(form, x, seed, call, shift, scale):
-    if seed >= 2**63:  # the same bits as a signed number, of which the kernel takes halves
-        seed -= 2**64
-    fill_all(form, x.reshape(-1), seed, call, shift, scale, threads_for(x.size, PARALLEL))
+    threads = threads_for(x.size, PARALLEL)
+    fill_all(form, x.reshape(-1), signed(seed), call, shift, scale, threads)
     return x
+
+
+def signed(seed: int) -> int:
+    """The number of 64 bits with a sign that has the same bits: kernels take halves of it."""
+    return seed if seed < 2**63 else seed - 2**64
 
 
 # ---- Kernels -------------------------------------------------------------------------------------

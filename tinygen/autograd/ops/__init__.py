@@ -8,6 +8,7 @@ from . import (
     compare,
     composed,
     diagonal,
+    dropout,
     elementwise,
     incomplete_beta,
     incomplete_gamma,
@@ -29,8 +30,8 @@ from . import (
 )  # fmt: skip
 
 __all__ = [
-    "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "elementwise",
-    "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg",
+    "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "dropout",
+    "elementwise", "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg",
     "linear_activation", "mask", "order", "reduce", "scan", "scatter", "shape", "slices", "softmax",
     "special", "statistics",
 ]  # fmt: skip

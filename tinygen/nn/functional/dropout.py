@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from tinygen.autograd import Tensor
-from tinygen.autograd.random import rand
+from tinygen.autograd.ops.dropout import dropped_at_random
+from tinygen.autograd.random import default_generator, rand
 from tinygen.autograd.registry import ShapeError
 
 __all__ = [
@@ -35,6 +36,8 @@ def dropped(x: Tensor, shape, p: float, training: bool, inplace: bool) -> Tensor
         return x
     if p == 1:
         return x.mul_(0.0) if inplace else x * 0.0
+    if not inplace and shape == x.shape:
+        return dropped_at_random(x, p, *default_generator.next_call())
     scale = (rand(shape) >= p).to(x.dtype) * (1 / (1 - p))
     return x.mul_(scale) if inplace else x * scale
 
