@@ -121,6 +121,14 @@ def test_second_backward_says_so():
         grad(y, x)
 
 
+def test_what_keeps_nothing_can_be_differentiated_twice():
+    x = leaf()
+    z = -x.expand((2, *x.shape))
+    z.sum().backward()
+    (z * 2).sum().backward()
+    np.testing.assert_array_equal(x.grad.array, np.full(x.shape, -6.0))
+
+
 def test_shared_part_freed_by_another_output():
     x = leaf()
     h = x.exp()

@@ -135,7 +135,7 @@ def sweep(
                 if cotangent is g:
                     shared.add(id(g))
                 hand(parent, cotangent)
-            if not retain and node.kept:
+            if not retain and any(node.kept):
                 node.kept = None
         for key, leaf in leaves.items():
             if leaf.hooks and not since:
