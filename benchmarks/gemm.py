@@ -1,22 +1,21 @@
 """Matrix products of float32: square ones, small ones, and those of a training step.
 
-    python benchmarks/side_by_side.py benchmarks/gemm.py tinygen,torch
-    THREADS=1 python benchmarks/side_by_side.py benchmarks/gemm.py tinygen,torch --only square
+    python -m benchmarks gemm
+    python -m benchmarks gemm --only square --threads 1
 
 A linear layer of `rows` inputs makes three: x W' forward, and backward g W and g' x, which are
 named after what they compute. A case of small matrices is 100 products.
 """
 
 import importlib
-import os
 
 import numpy as np
 
-THREADS = int(os.environ.get("THREADS", "2"))
 CALLS = 100
 
 SQUARES = (256, 384, 512, 768, 1024)
-SMALL = [(), (12, 4), (64,)], [(4, 4, 4), (16, 16, 16), (32, 32, 32), (64, 64, 64), (64, 32, 64)]
+SMALL = [(4, 4, 4), (16, 16, 16), (32, 32, 32), (64, 64, 64), (64, 32, 64)]
+BATCHES = (12, 4), (64,)
 LAYERS = {  # rows, and the layers' numbers of inputs and outputs
     "gpt 128": (768, (128, 384), (128, 128), (128, 512), (512, 128), (128, 65)),
     "gpt 384": (1024, (384, 1152), (384, 384), (384, 1536), (1536, 384), (384, 65)),
@@ -29,17 +28,15 @@ LAYERS = {  # rows, and the layers' numbers of inputs and outputs
 
 def make(engine: str) -> dict:
     m = importlib.import_module(engine)
-    m.set_num_threads(THREADS)
     random = np.random.default_rng(0)
     draw = lambda *shape: m.tensor(random.standard_normal(shape, np.float32))
     cases = {f"square {n}": product(draw(n, n), draw(n, n)) for n in SQUARES}
-    for batch in SMALL[0]:
-        for i, k, j in SMALL[1]:
+    for i, k, j in SMALL:
+        cases[f"small {i}×{k}×{j}"] = repeated(product(draw(i, k), draw(k, j)))
+    for batch in BATCHES:
+        for i, k, j in SMALL:
             name = "×".join(str(n) for n in (*batch, i, k, j))
-            if batch:
-                cases[f"batched {name}"] = repeated(product(draw(*batch, i, k), draw(*batch, k, j)))
-            else:
-                cases[f"small {name}"] = repeated(product(draw(i, k), draw(k, j)))
+            cases[f"batched {name}"] = repeated(product(draw(*batch, i, k), draw(*batch, k, j)))
     for model, (rows, *layers) in LAYERS.items():
         for inputs, outputs in layers:
             x, w, g = draw(rows, inputs), draw(outputs, inputs), draw(rows, outputs)

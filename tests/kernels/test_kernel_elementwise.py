@@ -1,11 +1,11 @@
-"""GELU, erf, embedding and AdamW."""
+"""GELU, erf and embedding."""
 
 import math
 
 import numpy as np
 import pytest
 
-from tinygen.kernels import adamw, embedding, gelu
+from tinygen.kernels import embedding, gelu
 
 FORMS = ["none", "tanh"]
 
@@ -86,50 +86,3 @@ def test_embedding(normal, call, n, width, rows, dtype):
 def test_embedding_index_out_of_range(normal, index):
     with pytest.raises(IndexError, match=f"index {index} is not a row of a table of 4"):
         embedding.backward(normal(2, 3), np.array([1, index]), 4)
-
-
-def adamw_steps(dtype, decoupled, size, count=3):
-    random = np.random.default_rng(3)
-    p, m, v = (
-        random.standard_normal(size).astype(dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-    )
-    for step in range(1, count + 1):
-        g = random.standard_normal(size).astype(dtype)
-        adamw.step(p, g, m, v, lr=0.01, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1,
-                   step=step, decoupled=decoupled)  # fmt: skip
-    return p, m, v
-
-
-@pytest.mark.parametrize("decoupled", [True, False])
-def test_adamw_follows_the_formula(decoupled):
-    random = np.random.default_rng(3)
-    p, m, v = random.standard_normal(50), np.zeros(50), np.zeros(50)
-    for t in (1, 2, 3):
-        g = random.standard_normal(50) + (0 if decoupled else 0.1 * p)
-        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
-        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.99**t)
-        p = p * (1 - 0.01 * 0.1 * decoupled) - 0.01 * m_hat / (np.sqrt(v_hat) + 1e-8)
-    result = adamw_steps(np.float64, decoupled, 50)
-    for one, other in zip(result, (p, m, v)):
-        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-15)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_adamw_promises(call, dtype):
-    call(adamw_steps, dtype, True, 40_001)
-
-
-@pytest.mark.parametrize("decoupled", [True, False])
-def test_adamw_against_torch(decoupled):
-    torch = pytest.importorskip("torch")
-    random = np.random.default_rng(3)
-    p = torch.tensor(random.standard_normal((5, 10)), requires_grad=True)
-    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-    optimizer = kind([p], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1, foreach=False)
-    for _ in range(3):
-        p.grad = torch.tensor(random.standard_normal((5, 10)))
-        optimizer.step()
-    result, _, _ = adamw_steps(np.float64, decoupled, (5, 10))
-    np.testing.assert_allclose(result, p.detach().numpy(), rtol=0, atol=1e-12)

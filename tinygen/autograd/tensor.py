@@ -64,6 +64,14 @@ class Storage:
         return {**vars(self), "line": None}
 
 
+def note_writes(tensors, by: str) -> None:
+    """`note_write` for many tensors, as if they had been written to at once."""
+    now, line = clock(), user_line()
+    for tensor in tensors:
+        storage = tensor.storage
+        storage.written, storage.written_by, storage.line = now, by, line
+
+
 class View:
     """How a tensor was cut out of another one: `base`, then each of `steps` (op, args, options)."""
 

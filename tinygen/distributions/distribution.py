@@ -15,7 +15,7 @@ from ..autograd.creation import as_tensor
 from ..autograd.dtypes import get_default_dtype, result_dtype
 from ..autograd.grad_mode import no_grad
 from ..autograd.ops.elementwise import exp, sqrt
-from ..autograd.ops.shape import broadcast_tensors
+from ..autograd.ops.shape import broadcast_shapes
 from ..autograd.random import Generator
 from ..autograd.registry import ShapeError
 from ..autograd.tensor import Tensor
@@ -28,7 +28,9 @@ def broadcast_all(*values) -> tuple[Tensor, ...]:
     """Numbers and tensors as tensors of one float type and one shape."""
     dtype = result_dtype([getattr(v, "array", v) for v in values], floating=True)
     dtype = dtype if dtype.kind == "f" else get_default_dtype()
-    return tuple(broadcast_tensors(*[as_tensor(v, dtype=dtype) for v in values]))
+    tensors = [as_tensor(v, dtype=dtype) for v in values]
+    shape = broadcast_shapes(*[x.shape for x in tensors])
+    return tuple(x if x.shape == shape else x.expand(shape) for x in tensors)
 
 
 class Distribution:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd.ops.incomplete_gamma import gamma_path
-from ..autograd.random import exponential_in_place, rand, randn, rng_of
+from ..autograd.random import rand, randn, rng_of, standard_exponential, standard_gamma
 from ..autograd.tensor import Tensor
 
 __all__ = ["binomials", "exponentials", "log_gammas", "logistics", "normals", "uniforms"]
@@ -23,8 +23,7 @@ def uniforms(shape, dtype, generator) -> Tensor:
 
 def exponentials(shape, dtype, generator) -> Tensor:
     """Exponentials of rate 1, none of them 0"""
-    drawn = exponential_in_place(np.empty(shape, dtype), generator=generator)
-    return Tensor(np.asarray(drawn, dtype))
+    return Tensor(standard_exponential(shape, dtype, generator))
 
 
 def logistics(shape, dtype, generator) -> Tensor:
@@ -37,11 +36,11 @@ def log_gammas(concentration: Tensor, shape, generator) -> Tensor:
     """Logarithms of standard gamma variables, which don't underflow where the variables would; with
     their pathwise gradient with respect to the concentration.
 
-    Gamma(a) is Gamma(a + 1) U^(1/a) (Marsaglia & Tsang 2000, section 6).
+    Gamma(a) is Gamma(a + 1) U^(1/a) (Marsaglia & Tsang 2000, section 6), and -log U exponential.
     """
-    rng, a = rng_of(generator), concentration.array.astype(np.float64)
-    larger, u = rng.standard_gamma(a + 1, shape), 1 - rng.random(shape)
-    drawn = np.log(larger) + np.log(u) / a
+    a = np.broadcast_to(concentration.array.astype(np.float64), shape)
+    drawn = np.log(standard_gamma(a + 1, generator))
+    drawn -= standard_exponential(shape, a.dtype, generator) / a
     return gamma_path(concentration, Tensor(drawn.astype(concentration.dtype)))
 
 

@@ -37,17 +37,19 @@ __all__ = ["column_sum", "gradient", "linear", "matmul"]
 
 # pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
-    from tinygen.kernels.simd import LANES, broadcast, fma, load_first, store, sum_lanes
-    from tinygen.kernels.tile import COLUMNS, MATRIX, ROWS, copy_rows, multiply, pack
+    from tinygen.kernels.dots import dots
+    from tinygen.kernels.simd import LANES
+    from tinygen.kernels.tile import COLUMNS, ROWS, copy_columns, copy_rows, multiply, pack
 else:
-    COLUMNS, LANES, ROWS, MATRIX, multiply, pack = 1, 1, 1, None, None, None
+    COLUMNS, LANES, ROWS, multiply, pack = 1, 1, 1, None, None
 
 DEPTH, WIDTH = 256, 512  # of a slab of B: half of an L2 cache of 1 MB
 COPY_STRIDE = DEPTH + 16  # between rows of a copied panel; a power of 2 would crowd one cache set
-# So many columns of C repay copying a panel of A: rows are read well enough where they are, while
-# in a transposed A every step k is on another page of memory. Of such an A, GROUP panels are copied
+# So many columns of C repay copying a panel of A. Rows are read well enough where they are, unless
+# they begin CROWDED elements from one another, so that all compete for the same lines of the cache.
+# In a transposed A every step k is on another page of memory; of it, GROUP panels are copied
 # together, for their numbers are neighbours.
-COPY_ROWS, COPY_COLUMNS = 8 * COLUMNS, 2 * COLUMNS
+COPY_ROWS, COPY_COLUMNS, CROWDED = 8 * COLUMNS, 2 * COLUMNS, 512
 GROUP, PANEL = 8, DEPTH * 16 + 16
 SLAB = DEPTH * WIDTH + max(16 * COPY_STRIDE, GROUP * PANEL)  # scratch of a thread, in floats
 NARROW = 8  # columns, or rows, of C up to which dot products are faster than tiles
@@ -132,8 +134,8 @@ def readable(a, b):
 
 @functools.lru_cache(maxsize=1024)
 def batch_starts(batch, *shapes_and_strides):
-    """How many elements after the first one each matrix of A and B [2, items] begins, if both are
-    broadcast to the batch."""
+    """How many elements after the first one each matrix of A and of B begins [items, 2], if both
+    are broadcast to the batch."""
     offsets = np.zeros((2, *batch), np.int64)
     for side in range(2):
         shape, strides = shapes_and_strides[2 * side : 2 * side + 2]
@@ -141,10 +143,10 @@ def batch_starts(batch, *shapes_and_strides):
             if shape[axis] > 1:
                 steps = np.arange(batch[axis]) * (strides[axis] // 4)
                 offsets[side] += steps.reshape(-1, *[1] * (-1 - axis))
-    return offsets.reshape(2, -1)
+    return np.ascontiguousarray(offsets.reshape(2, -1).T)
 
 
-SINGLE = np.zeros((2, 1), np.int64)  # the starts of one matrix each
+SINGLE = np.zeros((1, 2), np.int64)  # the starts of one matrix each
 NO_BIAS, NOTHING = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 
 
@@ -155,7 +157,7 @@ def product(a, b, starts, bias=NO_BIAS, kept=NOTHING, form=IDENTITY, slope=0.0):
     if k != inner:
         raise misfit(a, b)
     a, b = readable(a, b)
-    items = starts.shape[1]
+    items = len(starts)
     out, work = np.empty((items * m, n), FLOAT32), items * m * n * k
     if work == 0:
         out.fill(0)
@@ -193,12 +195,12 @@ def share(part, parts, size, unit):
 
 @c_function(
     f"void(intp, intp, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, intp, intp, {POINTER},"
-    f" CPointer(int64), intp, intp, intp, intp, float32, {POINTER}, boolean, {POINTER}, boolean,"
+    f" CPointer(int64), intp, intp, intp, float32, {POINTER}, boolean, {POINTER}, boolean,"
     f" {POINTER}, intp)"
 )
 def pieces(
     begin, end, a, a_row, a_col, b, b_row, b_col, m, inner, n, c,
-    starts, items, row_parts, column_parts, form, slope, bias, has_bias, kept, keeps, memory, slab,
+    starts, row_parts, column_parts, form, slope, bias, has_bias, kept, keeps, memory, slab,
 ):  # fmt: skip
     """Pieces begin, begin + 1, ...: of item p // parts, the rows and columns that fall to it."""
     is_dots = a_col == 1 and b_row == 1 and min(m, n) <= NARROW and inner >= 2 * LANES
@@ -209,7 +211,7 @@ def pieces(
         row = 0 if row_parts == 1 else part // column_parts
         top, bottom = share(row, row_parts, m, 1)
         left, right = share(part - row * column_parts, column_parts, n, COLUMNS)
-        a_at, b_at, c_at = starts[item], starts[items + item], item * m * n
+        a_at, b_at, c_at = starts[2 * item], starts[2 * item + 1], item * m * n
         if is_dots:
             dots(a, a_at, a_row, b, b_at, b_col, inner, c, c_at, n, top, bottom, left, right)
             if finishes:
@@ -241,71 +243,21 @@ def pieces(
 @kernel
 def panel_of(a, at, a_row, a_col, number, rows, depth, width, memory, copy):
     """Where a panel of A is, and its strides: in A itself, or copied if C has enough columns to
-    repay it. For where they are, its rows may all compete for the same lines of the cache."""
-    if a_col == 1 and width >= COPY_ROWS:
-        copy_rows(a, at, a_row, min(ROWS, rows), depth, memory, copy, COPY_STRIDE)
-        return memory, copy, COPY_STRIDE, 1
+    repay it. `rows` are all that there are from this panel on."""
+    if a_col == 1 and a_row % CROWDED == 0 and width >= COPY_ROWS:
+        row, col = copy_panel(a, at, a_row, a_col, min(ROWS, rows), depth, memory, copy)
+        return memory, copy, row, col
     if a_row == 1 and width >= COPY_COLUMNS:
         if number % GROUP == 0:
-            copy_columns(a, at, a_col, min(GROUP * ROWS, rows), depth, memory, copy)
+            rows = min(GROUP * ROWS, rows)
+            copy_columns(a, at, a_col, rows, depth, memory, copy, PANEL)
         return memory, copy + number % GROUP * PANEL, 1, 16
     return a, at, a_row, a_col
 
 
 @kernel
-def copy_columns(a, at, stride, rows, depth, memory, copy):
-    """Copy a group of panels of a transposed A, whose line k holds column k of them all."""
-    for k in range(depth):
-        for panel in range(-(-rows // ROWS)):
-            for i in range(0, ROWS, LANES):
-                x = load_first(a, at + panel * ROWS + i, rows - panel * ROWS - i)
-                store(memory, copy + panel * PANEL + k * 16 + i, x)
-        at += stride
-
-
-@kernel
-def dots(a, a_at, a_row, b, b_at, b_col, depth, c, c_at, c_row, top, bottom, left, right):
-    """C[top:bottom, left:right] for rows of A and columns of B whose numbers are adjacent: a dot
-    product of two of them each, four of the longer side at a time."""
-    if bottom - top >= right - left:
-        for j in range(left, right):
-            dot_products(b, b_at + j * b_col, depth, a, a_at + top * a_row, a_row, bottom - top,
-                         c, c_at + top * c_row + j, c_row)  # fmt: skip
-    else:
-        for i in range(top, bottom):
-            dot_products(a, a_at + i * a_row, depth, b, b_at + left * b_col, b_col, right - left,
-                         c, c_at + i * c_row + left, 1)  # fmt: skip
-
-
-@kernel
-def dot_products(x, x_at, depth, y, y_at, stride, rows, c, at, step):
-    """The dot products of x with so many rows of y, to every `step`th number from c[at]."""
-    for r in range(0, rows, 4):
-        y0 = y_at + r * stride
-        y1 = y_at + min(r + 1, rows - 1) * stride  # after the last row comes the last one again
-        y2 = y_at + min(r + 2, rows - 1) * stride
-        y3 = y_at + min(r + 3, rows - 1) * stride
-        s0, s1, s2, s3 = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-        for k in range(0, depth, LANES):
-            left = depth - k
-            v = load_first(x, x_at + k, left)
-            s0 = fma(v, load_first(y, y0 + k, left), s0)
-            s1 = fma(v, load_first(y, y1 + k, left), s1)
-            s2 = fma(v, load_first(y, y2 + k, left), s2)
-            s3 = fma(v, load_first(y, y3 + k, left), s3)
-        c[at + r * step] = sum_lanes(s0)
-        if r + 1 < rows:
-            c[at + (r + 1) * step] = sum_lanes(s1)
-        if r + 2 < rows:
-            c[at + (r + 2) * step] = sum_lanes(s2)
-        if r + 3 < rows:
-            c[at + (r + 3) * step] = sum_lanes(s3)
-
-
-@kernel
 def copy_panel(a, a_at, a_row, a_col, rows, depth, memory, copy):
-    """Copy A[rows, depth], for its rows may all compete for the same lines of the cache where they
-    are. Returns the strides of the copy."""
+    """Copy A[rows, depth]. Returns the strides of the copy."""
     if a_col == 1:
         copy_rows(a, a_at, a_row, rows, depth, memory, copy, COPY_STRIDE)
         return COPY_STRIDE, 1
@@ -336,13 +288,13 @@ def gemm(
 def share_of_thread(
     t, a, b, out, starts, bias, kept, form, slope, row_parts, column_parts, memory, threads
 ):  # fmt: skip
-    m, n, items = a.shape[0], b.shape[1], starts.shape[1]
+    m, n, items = a.shape[0], b.shape[1], starts.shape[0]
     number = items * row_parts * column_parts
     pieces(
         t * number // threads, (t + 1) * number // threads,
         a.ctypes, a.strides[0] // 4, a.strides[1] // 4,
         b.ctypes, b.strides[0] // 4, b.strides[1] // 4, m, a.shape[1], n, out.ctypes,
-        starts.ctypes, items, row_parts, column_parts,
+        starts.ctypes, row_parts, column_parts,
         form, slope, bias.ctypes, bias.size > 0, kept.ctypes, kept.size > 0,
         memory.ctypes, t * SLAB,
     )  # fmt: skip

@@ -319,6 +319,12 @@ def store_first(builder, data, offset, x, count):
     intrinsic(builder, f"masked.store.{V}.p0", ir.VoidType(), x, address, i32(4), mask)
 
 
+@operation(types.CPointer(types.float32), types.intp)
+def floats_at(builder, address):
+    """The memory at an address, as an operand of `load` and `store`."""
+    return builder.inttoptr(address, f32.as_pointer())
+
+
 @operation(types.void, memory, types.intp)
 def prefetch(builder, data, offset):
     """Ask for an element's cache line ahead of time. The element need not exist."""

@@ -169,21 +169,33 @@ def copy_rows(source, at, stride, rows, columns, target, target_at, target_strid
             store(target, target_at + i * target_stride + j, x)
 
 
+@kernel
+def copy_columns(a, at, stride, rows, depth, target, target_at, panel):
+    """Copy a transposed A, whose columns are adjacent, as panels of ROWS rows, `panel` elements
+    from one to the next, with 16 elements from column to column. All at once, for a
+    cache line of A holds numbers of several."""
+    for k in range(depth):
+        for i in range(0, rows, ROWS):
+            to = target_at + i // ROWS * panel + k * 16
+            for r in range(0, ROWS, LANES):
+                store(target, to + r, load_first(a, at + i + r, rows - i - r))
+        at += stride
+
+
 @c_function(f"void({MATRIX}, intp, intp, {POINTER}, intp)")
 def pack(b, b_at, b_row, b_col, depth, width, strips, at):
     """Copy B[depth, width] into strips of COLUMNS columns, each of depth x COLUMNS elements; the
     last one is filled up with zeros. The columns or the rows of B must be adjacent (b_col or b_row
     is 1)."""
-    for j in range(0, -(-width // COLUMNS) * COLUMNS, LANES):
-        left, vector = width - j, at + j // COLUMNS * COLUMNS * depth + j % COLUMNS
-        if b_col == 1:
-            for k in range(depth):
-                x = load_first(b, b_at + k * b_row + j, left)
-                store(strips, vector + k * COLUMNS, x)
-        else:
-            for k in range(0, depth, LANES):
-                source, target = b_at + j * b_col + k, vector + k * COLUMNS
-                transpose(b, source, b_col, left, depth - k, strips, target)
+    for j in range(0, width, COLUMNS):
+        for k in range(0, depth, 1 if b_col == 1 else LANES):
+            source, target = b_at + j * b_col + k * b_row, at + j * depth + k * COLUMNS
+            for v in range(0, COLUMNS, LANES):
+                left = width - j - v
+                if b_col == 1:
+                    store(strips, target + v, load_first(b, source + v, left))
+                else:
+                    transpose(b, source + v * b_col, b_col, left, depth - k, strips, target + v)
 
 
 def packed_size(depth: int, width: int) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from tinygen.autograd import Tensor
+from tinygen.kernels import optimizers
 
 from .optimizer import Optimizer, ParamsT, check_options
 
@@ -36,17 +34,16 @@ class Adagrad(Optimizer):
         check_options(options)
         super().__init__(params, {**options, "maximize": maximize})
 
-    def _update(self, param, grad, state, group) -> None:
-        if not state:
-            state["step"] = 0
-            state["sum"] = Tensor(np.full_like(param, group["initial_accumulator_value"]))
-        state["step"] += 1
-        grad = self._descent_gradient(param, grad, group)
-        total = state["sum"].array
-        root = np.square(grad, out=self._scratch("root", grad))
-        total += root
-        np.sqrt(total, out=root)
-        root += group["eps"]
-        update = self._scaled(grad, group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"]))
-        update /= root
-        param -= update
+    _form = optimizers.ADAGRAD
+
+    def _state_names(self, group):
+        return ("sum",)
+
+    def _start(self, group):
+        return group["initial_accumulator_value"]
+
+    def _options(self, group):
+        return (
+            group["lr"], group["lr_decay"], group["eps"], group["weight_decay"],
+            -1.0 if group["maximize"] else 1.0, 0.0, 0.0, 0.0,
+        )  # fmt: skip

@@ -1,6 +1,8 @@
-"""Optimizer: groups of parameters with their options, the state of each, and the loop of a step.
+"""Optimizer: groups of parameters with their options, the state of each, and a step of all.
 
-A subclass says in `_update` what one step does to one parameter, in NumPy and in place.
+What a step does to a parameter is a formula of kernels/optimizers.py. A subclass names it, and says
+what it remembers and which numbers it takes. Parameters are ordinary tensors with arrays of their
+own: the kernel finds them by their addresses, and takes a whole group as one long array.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import numpy as np
 
 from tinygen.autograd import Tensor, enable_grad
 from tinygen.autograd.creation import tensor
+from tinygen.autograd.tensor import note_writes
+from tinygen.kernels import optimizers
 from tinygen.nn.parameter import zero_grad
 
 __all__ = ["Optimizer", "ParamsT"]
@@ -42,7 +46,7 @@ class Optimizer(ABC):
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._memory: dict[Any, np.ndarray] = {}
+        self._tables: list[optimizers.Table] = []
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -67,6 +71,7 @@ class Optimizer(ABC):
                 )
             known.add(id(param))
         self.param_groups.append({**self.defaults, **param_group, "params": params})
+        self._tables.append(optimizers.Table())
 
     # ---- A step ----------------------------------------------------------------------------------
 
@@ -79,50 +84,51 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is not None:
-                    self._update(param.array, param.grad.array, self.state[param], group)
-                    param.storage.note_write(f"{type(self).__name__}.step")
+        for group, table in zip(self.param_groups, self._tables):
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                self._update(params, group, table)
+                note_writes(params, f"{type(self).__name__}.step")
         return loss
 
+    def _update(self, params: list[Tensor], group: dict[str, Any], table: optimizers.Table) -> None:
+        """One step for parameters of a group that have a gradient: change them and their state."""
+        arrays = [p.array for p in params]
+        grads = [p.grad.array for p in params if p.grad is not None]
+        check_gradients(arrays, grads)
+        states = [self.state[p] for p in params]
+        steps = [self._count(state) for state in states]
+        columns = []
+        for name in self._state_names(group):
+            for state, array in zip(states, arrays):
+                if state.get(name) is None:
+                    state[name] = Tensor(np.full_like(array, self._start(group)))
+            columns.append([state[name].array for state in states])
+        optimizers.step(self._form, arrays, grads, columns, steps, self._options(group), table)
+
+    _form: int  # of kernels/optimizers.py
+
     @abstractmethod
-    def _update(
-        self, param: np.ndarray, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        """One step for one parameter: change `param` and `state` in place, leave `grad` alone."""
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """What is remembered of a parameter, in the order in which the formula takes it."""
+
+    @abstractmethod
+    def _options(self, group: dict[str, Any]) -> tuple[float, ...]:
+        """The eight numbers that the formula takes."""
+
+    def _count(self, state: dict[str, Any]) -> int:
+        """The number of the step that a parameter of this state is about to make: 1, 2, ..."""
+        state["step"] = step = state.get("step", 0) + 1
+        return step
+
+    def _start(self, group: dict[str, Any]) -> float:
+        """What the state is filled with before the first step."""
+        return 0.0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
         for group in self.param_groups:
             zero_grad(group["params"], set_to_none)
-
-    # ---- For the arithmetic of subclasses --------------------------------------------------------
-
-    def _scratch(self, purpose: str, like: np.ndarray) -> np.ndarray:
-        """An array of that shape and type, in memory that the next call for this purpose reuses.
-
-        Fresh memory for every product of a large array costs more than the product.
-        """
-        memory = self._memory.get((purpose, like.dtype))
-        if memory is None or memory.size < like.size:
-            memory = self._memory[purpose, like.dtype] = np.empty(like.size, like.dtype)
-        return memory[: like.size].reshape(like.shape)
-
-    def _scaled(self, array: np.ndarray, factor: Any) -> np.ndarray:
-        """factor · array; valid until the next call."""
-        return np.multiply(array, factor, out=self._scratch("scaled", array))
-
-    def _descent_gradient(
-        self, param: np.ndarray, grad: np.ndarray, group: dict[str, Any]
-    ) -> np.ndarray:
-        """The gradient to descend: the other way for `maximize`, with that of ½ λ‖param‖² added."""
-        if group["maximize"]:
-            grad = np.negative(grad, out=self._scratch("gradient", grad))
-        if group["weight_decay"]:
-            decay = self._scaled(param, group["weight_decay"])
-            grad = np.add(grad, decay, out=self._scratch("gradient", grad))
-        return grad
 
     # ---- State -----------------------------------------------------------------------------------
 
@@ -180,6 +186,16 @@ def _owned(key: str, value: Any, param: Tensor) -> Any:
     if isinstance(value, Tensor) or hasattr(value, "__array__"):
         return tensor(np.asarray(value), dtype=param.dtype)
     return deepcopy(value)
+
+
+def check_gradients(arrays: list[np.ndarray], grads: list[np.ndarray]) -> None:
+    """Raise RuntimeError for a gradient that is not of the shape and type of its parameter."""
+    for array, grad in zip(arrays, grads):
+        if grad.shape != array.shape or grad.dtype != array.dtype:
+            raise RuntimeError(
+                f"a parameter of shape {array.shape} and type {array.dtype} has a gradient of "
+                f"shape {grad.shape} and type {grad.dtype}; they must be the same"
+            )
 
 
 def check_options(options: Mapping[str, Any]) -> None:

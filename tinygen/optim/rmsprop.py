@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from tinygen.autograd import Tensor
+from tinygen.kernels import optimizers
 
 from .optimizer import Optimizer, ParamsT, check_options
 
@@ -39,35 +37,14 @@ class RMSprop(Optimizer):
         check_options(options)
         super().__init__(params, {**options, "centered": centered, "maximize": maximize})
 
-    def _update(self, param, grad, state, group) -> None:
-        if not state:
-            state["step"] = 0
-            names = ["square_avg"] + ["momentum_buffer"] * (group["momentum"] > 0)
-            names += ["grad_avg"] * group["centered"]
-            state.update({name: Tensor(np.zeros_like(param)) for name in names})
-        state["step"] += 1
-        grad = self._descent_gradient(param, grad, group)
-        step = self._root_mean_square(grad, state, group)
-        np.divide(grad, step, out=step)
-        if group["momentum"]:
-            buffer = state["momentum_buffer"].array
-            buffer *= group["momentum"]
-            buffer += step
-            step = buffer
-        param -= self._scaled(step, group["lr"])
+    _form = optimizers.RMSPROP
 
-    def _root_mean_square(self, grad, state, group):
-        """√v + eps, after v and m have taken this gradient in."""
-        alpha, square = group["alpha"], state["square_avg"].array
-        root = np.square(grad, out=self._scratch("root", grad))
-        square *= alpha
-        square += self._scaled(root, 1 - alpha)
-        root[...] = square
-        if group["centered"]:
-            mean = state["grad_avg"].array
-            mean *= alpha
-            mean += self._scaled(grad, 1 - alpha)
-            root -= np.square(mean, out=self._scratch("scaled", mean))
-        np.sqrt(root, out=root)
-        root += group["eps"]
-        return root
+    def _state_names(self, group):
+        momentum = ("momentum_buffer",) if group["momentum"] else ()
+        return ("square_avg", *momentum, *(("grad_avg",) if group["centered"] else ()))
+
+    def _options(self, group):
+        return (
+            group["lr"], group["alpha"], group["eps"], group["weight_decay"], group["momentum"],
+            group["centered"], -1.0 if group["maximize"] else 1.0, 0.0,
+        )  # fmt: skip

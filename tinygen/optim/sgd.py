@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygen.autograd import Tensor
+from tinygen.kernels import optimizers
 
 from .optimizer import Optimizer, ParamsT, check_options
 
@@ -34,23 +34,16 @@ class SGD(Optimizer):
         options |= {"dampening": dampening, "nesterov": nesterov, "maximize": maximize}
         super().__init__(params, options)
 
-    def _update(self, param, grad, state, group) -> None:
-        step = self._descent_gradient(param, grad, group)
-        if group["momentum"]:
-            step = self._with_momentum(step, state, group)
-        param -= self._scaled(step, group["lr"])
+    _form = optimizers.SGD
 
-    def _with_momentum(self, grad, state, group):
-        momentum = group["momentum"]
-        if state.get("momentum_buffer") is None:
-            state["momentum_buffer"] = Tensor(grad.copy())
-            velocity = state["momentum_buffer"].array
-        else:
-            velocity = state["momentum_buffer"].array
-            velocity *= momentum
-            velocity += self._scaled(grad, 1 - group["dampening"])
-        if not group["nesterov"]:
-            return velocity
-        ahead = self._scaled(velocity, momentum)
-        ahead += grad
-        return ahead
+    def _state_names(self, group):
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _count(self, state):
+        return 1 if state.get("momentum_buffer") is None else 2  # all but the first are alike
+
+    def _options(self, group):
+        return (
+            group["lr"], group["momentum"], group["dampening"], group["weight_decay"],
+            group["nesterov"], -1.0 if group["maximize"] else 1.0, 0.0, 0.0,
+        )  # fmt: skip

@@ -37,7 +37,7 @@ matrix_product.vjp(
 
 def matmul(x, y):
     """x @ y. A 1-D operand is a row on the left, a column on the right; its dimension goes away."""
-    if x.ndim == y.ndim == 2:
+    if x.array.ndim == y.array.ndim == 2:
         return matrix_product(x, y)
     if (
         x.ndim > 2 and y.ndim == 2
