@@ -50,6 +50,10 @@ CASES = {
                    norm_case(4, 16, weight=False), norm_case(4, 33, bias=False),
                    norm_case(5, 8, weight=False, bias=False), norm_case(2, 6, eps=0.1),
                    norm_case(0, 4), norm_case(2, 0, 4), norm_case(3, 1), norm_case(129, 257)],
+    "rms_normal": [((normal(*shape), weight and normal(shape[-1])), options)
+                   for *shape, weight, options in [(3, 5, True, {}), (7, True, {}),
+                       (1, 1, None, {}), (2, 3, 17, None, {}), (2, 6, True, {"eps": 0.1}),
+                       (0, 4, True, {}), (2, 0, 4, True, {}), (129, 257, True, {})]],
     "attention": [attention_case(2, 3, 5, 7, 4), attention_case(1, 1, 1, 1, 1),
                   attention_case(2, 1, 6, 6, 3, causal=True), attention_case(0, 2, 3, 3, 2),
                   attention_case(1, 2, 33, 33, 17, causal=True),
@@ -70,7 +74,8 @@ CASES = {
     "softmax_cross_entropy": [((normal(rows, classes), labels(rows, classes, *ignored)), {})
                               for rows, classes, *ignored in [(4, 5), (1, 1), (7, 33, 2, 5),
                                   (3, 2, 0, 1, 2), (0, 3), (65, 1031, 7)]]
-                             + [((normal(2, 3), np.array([1, 2])), {"ignore_index": 1})],
+                             + [((normal(2, 3), np.array([1, 2])), {"ignore_index": 1}),
+                                ((normal(7, 33), labels(7, 33, 2, 5)), {"label_smoothing": 0.1})],
     "normalised_groups": [((normal(*shape), groups, normal(shape[1]), normal(shape[1])), {})
                           for *shape, groups in [(2, 4, 6, 2), (1, 3, 1, 1), (3, 6, 17, 3),
                               (0, 4, 3, 2), (2, 8, 333, 4), (5, 16, 64, 16)]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygen.kernels import cross_entropy, layer_norm
+from tinygen.kernels import cross_entropy, layer_norm, rms_norm
 
 SHAPES = [(1, 2), (5, 7), (3, 1000), (600, 64), (330, 65), (16, 1)]
 
@@ -46,17 +46,43 @@ def test_layer_norm_zero_rows():
     np.testing.assert_array_equal([dweight, dbias], np.zeros((2, 5)))
 
 
+@pytest.mark.parametrize("rows, columns", SHAPES)
+def test_rms_norm_equals_reference(normal, call, close, double, rows, columns):
+    x, dy, weight = 3 * normal(rows, columns) + 1, normal(columns, rows).T, normal(columns)
+    forward = rms_norm.forward_reference(*double(x, weight), 1e-2)
+    y, rstd = call(rms_norm.forward, x, weight, 1e-2)
+    close((y, rstd), forward)
+    backward = rms_norm.backward_reference(*double(dy, x, weight), forward[1])
+    close(call(rms_norm.backward, dy, x, weight, rstd), backward, 1e-4)
+
+
+def test_rms_norm_without_weight_nan_and_nothing(normal):
+    x = normal(40, 20)
+    x[2, 3], x[5, 1] = np.nan, np.inf
+    y, rstd = rms_norm.forward(x, None, 1e-5)
+    with np.errstate(invalid="ignore"):
+        right, _ = rms_norm.forward_reference(x, 1, 1e-5)
+    np.testing.assert_allclose(y, right, rtol=1e-5)
+    dx, _ = rms_norm.backward(np.ones_like(x), x, None, rstd)
+    np.testing.assert_array_equal(np.isnan(dx).any(1), np.isin(np.arange(40), (2, 5)))
+    nothing = np.zeros((0, 5), np.float32)
+    y, rstd = rms_norm.forward(nothing, None, 1e-5)
+    dx, dweight = rms_norm.backward(y, nothing, None, rstd)
+    assert [a.shape for a in (y, rstd, dx, dweight)] == [(0, 5), (0,), (0, 5), (5,)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows, classes", SHAPES)
-def test_cross_entropy_equals_reference(normal, call, close, double, rows, classes, dtype):
+def test_cross_entropy_equals_reference(normal, call, double, rows, classes, dtype, smoothing):
     logits, dlosses = (5 * normal(rows, classes)).astype(dtype), normal(rows).astype(dtype)
     targets = np.random.default_rng(1).integers(0, classes, rows)
     targets[rows // 2] = -100
-    losses, lse = call(cross_entropy.forward, logits, targets, -100)
-    dlogits = call(cross_entropy.backward, dlosses, logits, targets, lse, -100)
+    losses, lse = call(cross_entropy.forward, logits, targets, -100, smoothing)
+    dlogits = call(cross_entropy.backward, dlosses, logits, targets, lse, -100, smoothing)
     x, d = double(logits, dlosses)
-    right = cross_entropy.forward_reference(x, targets, -100)
-    gradient = cross_entropy.backward_reference(d, x, targets, right[1], -100)
+    right = cross_entropy.forward_reference(x, targets, -100, smoothing)
+    gradient = cross_entropy.backward_reference(d, x, targets, right[1], -100, smoothing)
     assert losses[rows // 2] == 0
     assert (dlogits[0][rows // 2] == 0).all()
     for result, expected in zip((losses, lse, *dlogits), (*right, gradient)):

@@ -48,6 +48,8 @@ row("normalised_groups", lambda x, _, *a: np_batch_norm(x, None, None, *a, train
     with_(N(3, 2, 2), None, N(2), N(2)), with_(N(5, 3, 1), None), torch=None)
 row("group_norm", np_group_norm, with_(N(2, 4, 2), 2, N(4), N(4)), with_(N(2, 3), 1),
     with_(N(1, 2, 2, 2), 2, N(2), None, 0.1), with_(N(0, 2, 2), 1, N(2)))
+row("rms_normal", lambda x, w=1.0, eps=1e-5: x * w / np.sqrt((x * x).mean(-1, keepdims=True) + eps),
+    with_(N(2, 3)), with_(N(2, 3), N(3), 0.1), with_(N(0, 3), N(3)), torch=None)
 row("rms_norm", lambda x, shape, w=1.0, eps=2.0**-52: x * w / np.sqrt(
     (x * x).mean(tuple(range(-len(shape), 0)), keepdims=True) + eps),
     with_(N(2, 3), (3,)), with_(N(2, 3), (3,), N(3), 0.1), with_(N(2, 2, 3), [2, 3], N(2, 3)),

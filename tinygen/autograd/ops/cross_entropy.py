@@ -5,26 +5,31 @@ from ..fused import Fused
 from .choose import where
 from .compare import eq
 from .index import gather
-from .reduce import logsumexp
+from .reduce import logsumexp, mean
 from .shape import squeeze, unsqueeze
 
 
 @Fused
-def softmax_cross_entropy(logits, targets, ignore_index=-100):
+def softmax_cross_entropy(logits, targets, ignore_index=-100, label_smoothing=0.0):
     """-log softmax(logits)[target] for every row: logits [rows, classes], targets and out [rows].
-    A row whose target is ignore_index counts 0."""
+    A row whose target is ignore_index counts 0. label_smoothing: how much of the target to spread
+    evenly over all classes."""
     ignored = eq(targets, ignore_index)
     chosen = gather(logits, 1, unsqueeze(where(ignored, 0, targets), 1))
-    return where(ignored, 0.0, logsumexp(logits, 1) - squeeze(chosen, 1))
+    chosen = squeeze(chosen, 1)
+    if label_smoothing:
+        chosen = (1 - label_smoothing) * chosen + label_smoothing * mean(logits, 1)
+    return where(ignored, 0.0, logsumexp(logits, 1) - chosen)
 
 
 @softmax_cross_entropy.kernel
-def _(logits, targets, ignore_index):
-    losses, lse = kernels.forward(logits, targets, ignore_index)
+def _(logits, targets, ignore_index, label_smoothing):
+    losses, lse = kernels.forward(logits, targets, ignore_index, label_smoothing)
     return losses, (lse,)
 
 
 @softmax_cross_entropy.gradient
-def _(g, saved, wanted, logits, targets, ignore_index):
+def _(g, saved, wanted, logits, targets, ignore_index, label_smoothing):
     (lse,) = saved
-    return kernels.backward(g, logits, targets, lse, ignore_index), None, None
+    dlogits = kernels.backward(g, logits, targets, lse, ignore_index, label_smoothing)
+    return dlogits, None, None, None

@@ -1,6 +1,7 @@
-"""Layer normalisation."""
+"""Layer normalisation, and that by the root mean square."""
 
 from ...kernels import layer_norm as kernels
+from ...kernels import rms_norm
 from ..fused import Fused, rows
 from .elementwise import sqrt
 from .reduce import mean
@@ -26,3 +27,23 @@ def _(x, weight, bias, eps):
 def _(g, saved, wanted, x, weight, bias, eps):
     dx, dweight, dbias = kernels.backward(rows(g), rows(x), weight, *saved)
     return dx.reshape(x.shape), dweight, dbias, None
+
+
+@Fused
+def rms_normal(x, weight=None, eps=1e-5):
+    """x / √(mean(x²) + eps) weight, the mean being taken over the last dimension (Zhang & Sennrich
+    2019, equation 4). x [..., n]; weight [n] or None."""
+    normal = x / sqrt(mean(x * x, -1, keepdim=True) + eps)
+    return normal if weight is None else normal * weight
+
+
+@rms_normal.kernel
+def _(x, weight, eps):
+    y, rstd = rms_norm.forward(rows(x), weight, eps)
+    return y.reshape(x.shape), (rstd,)
+
+
+@rms_normal.gradient
+def _(g, saved, wanted, x, weight, eps):
+    dx, dweight = rms_norm.backward(rows(g), rows(x), weight, *saved)
+    return dx.reshape(x.shape), dweight, None

@@ -55,13 +55,13 @@ def cross_entropy(
     if target.shape == input.shape:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, labels, shape = _as_rows("cross_entropy", input, target, ignore_index, weight)
-    if weight is None and label_smoothing == 0:
-        losses = softmax_cross_entropy(logits, labels, ignore_index)
+    if weight is None:
+        losses = softmax_cross_entropy(logits, labels, ignore_index, float(label_smoothing))
         return _reduced_labels(losses, labels, None, ignore_index, reduction, shape)
     log_probs = log_softmax(logits, -1)
     losses = _picked(log_probs, labels, weight, ignore_index)
     if label_smoothing:
-        evenly = -(log_probs if weight is None else log_probs * weight).mean(-1)
+        evenly = -(log_probs * weight).mean(-1)
         evenly = where(labels == ignore_index, 0.0, evenly)
         losses = (1 - label_smoothing) * losses + label_smoothing * evenly
     return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)

@@ -78,9 +78,11 @@ def rms_norm(
     """
     shape = normalized_dims(input, normalized_shape, weight, None, "rms_norm")
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    mean = (input * input).mean(tuple(range(-len(shape), 0)), keepdim=True)
-    out = input * rsqrt(mean + eps)
-    return out if weight is None else out * weight
+    if len(shape) == 1:
+        return ops_layer_norm.rms_normal(input, weight, eps)
+    flat = weight if weight is None else weight.reshape(-1)
+    rows = input.reshape(*input.shape[: -len(shape)], math.prod(shape))
+    return ops_layer_norm.rms_normal(rows, flat, eps).reshape(input.shape)
 
 
 # ---- Over places, and the batch ------------------------------------------------------------------
@@ -164,11 +166,8 @@ def batch_norm(
         normal = normalized(input, dims, running_mean, running_var, False, momentum, eps)
         return scaled(normal, weight, bias)
     planes = input.reshape(*input.shape[:2], math.prod(input.shape[2:]))
-    mean, var = known = statistics(planes.array, None)
-    count = input.array.size // max(1, input.shape[1])
-    if running_mean is not None and count:
-        follow(running_mean, Tensor(mean), momentum)
-        follow(running_var, Tensor(var * (count / (count - 1))), momentum)
+    known = statistics(planes.array, None)
+    follow(running_mean, running_var, *map(Tensor, known), count_of(input, dims), momentum)
     return normalised_groups(planes, None, weight, bias, eps, known).reshape(input.shape)
 
 
@@ -208,18 +207,24 @@ def normalized(x, dims, running_mean, running_var, from_input, momentum, eps) ->
     mean = x.mean(dims, keepdim=True)
     centred = x - mean
     var = (centred * centred).mean(dims, keepdim=True)
-    count = math.prod(x.shape[d] for d in dims)
-    if running_mean is not None and count:
-        follow(running_mean, mean, momentum)
-        follow(running_var, var * (count / (count - 1)), momentum)
+    follow(running_mean, running_var, mean, var, count_of(x, dims), momentum)
     return centred * rsqrt(var + eps)
 
 
+def count_of(x: Tensor, dims) -> int:
+    """Over how many numbers the statistics over `dims` are taken."""
+    return math.prod(x.shape[d] for d in dims)
+
+
 @no_grad()
-def follow(running: Tensor, found: Tensor, momentum: float) -> None:
-    """Move a running statistic [C] by `momentum` towards one just found, [1 or N, C, 1, ...]."""
-    found = found.detach().reshape(found.shape[:2]).mean(0).to(running.dtype)
-    running.mul_(1 - momentum).add_(found * momentum)
+def follow(running_mean, running_var, mean: Tensor, var: Tensor, count: int, momentum) -> None:
+    """Move the running statistics [C], if there are any, by `momentum` towards those that were just
+    found of `count` numbers, [1 or N, C, 1, ...]: towards the unbiased variance."""
+    if running_mean is None or not count:
+        return
+    for running, found in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+        found = found.detach().reshape(found.shape[:2]).mean(0).to(running.dtype)
+        running.mul_(1 - momentum).add_(found * momentum)
 
 
 def check_several_values(shape, dims, op: str) -> None:
