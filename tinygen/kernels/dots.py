@@ -16,14 +16,14 @@ from tinygen.kernels.simd import LANES, broadcast, fma, load_first, sum_lanes
 def dots(a, a_at, a_row, b, b_at, b_col, depth, c, c_at, c_row, top, bottom, left, right):
     """C[top:bottom, left:right] for rows of A and columns of B whose numbers are adjacent: a dot
     product of two of them each, four of the longer side at a time."""
-    if bottom - top >= right - left:
-        for j in range(left, right):
-            dot_products(b, b_at + j * b_col, depth, a, a_at + top * a_row, a_row, bottom - top,
-                         c, c_at + top * c_row + j, c_row)  # fmt: skip
-    else:
-        for i in range(top, bottom):
-            dot_products(a, a_at + i * a_row, depth, b, b_at + left * b_col, b_col, right - left,
-                         c, c_at + i * c_row + left, 1)  # fmt: skip
+    x, x_at, x_row, y, y_at, y_row = a, a_at + top * a_row, a_row, b, b_at + left * b_col, b_col
+    few, many, step, row = bottom - top, right - left, 1, c_row
+    if few > many:
+        x, x_at, x_row, y, y_at, y_row = y, y_at, y_row, x, x_at, x_row
+        few, many, step, row = many, few, c_row, 1
+    at = c_at + top * c_row + left
+    for i in range(few):
+        dot_products(x, x_at + i * x_row, depth, y, y_at, y_row, many, c, at + i * row, step)
 
 
 @kernel

@@ -156,7 +156,8 @@ def product(a, b, starts, bias=NO_BIAS, kept=NOTHING, form=IDENTITY, slope=0.0):
     (m, k), (inner, n) = a.shape, b.shape
     if k != inner:
         raise misfit(a, b)
-    a, b = readable(a, b)
+    if not (4 in b.strides and a.flags.aligned and b.flags.aligned):
+        a, b = readable(a, b)
     items = len(starts)
     out, work = np.empty((items * m, n), FLOAT32), items * m * n * k
     if work == 0:

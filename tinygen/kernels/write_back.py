@@ -99,6 +99,8 @@ def write_back(form, slope, c, c_at, c_row, rows, width, bias, bias_at, kept, ke
 @kernel
 def value(form, slope, z):
     """f(z) of a vector."""
+    if form == IDENTITY:
+        return z
     if form == RELU:
         return maximum(z, 0.0)
     if form == LEAKY_RELU:
@@ -111,7 +113,7 @@ def value(form, slope, z):
         return erf_gelu(z)
     if form == GELU_TANH:
         return tanh_gelu(z)
-    return silu(z) if form == SILU else z
+    return silu(z)
 
 
 # ---- Backward ------------------------------------------------------------------------------------
