@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...kernels import embedding as embedding_kernel
+from ...kernels import scatter
 from ..primitive import primitive
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
@@ -126,7 +127,7 @@ def put_zeros(x, shape, index):
     if is_basic(index):
         out[index] = x
     else:
-        np.add.at(out, index, x)
+        scatter.add_at(out, index, x)
     return out
 
 
@@ -179,8 +180,8 @@ setitem.vjp(x=lambda g, index: setitem(g, 0.0, index), value=gradient_of_value)
 @primitive
 def index_put_sum(x, value, index):
     """x, with `value` added at `index`, as often as an element occurs there"""
-    out = np.array(x)
-    np.add.at(out, index, value)
+    out = np.array(x, order="C")
+    scatter.add_at(out, index, value)
     return out
 
 

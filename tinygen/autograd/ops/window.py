@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...kernels import scatter
 from ...kernels.conv_columns import overlapped, padded, places_of, under, windows_of
 from ..primitive import primitive
 from ..registry import ShapeError
@@ -139,18 +140,21 @@ def flat(index, size: int):
     return index + (np.arange(math.prod(lead)) * size).reshape(*lead, 1)
 
 
+def rows(x):
+    """[..., n] as [rows, n]"""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 @primitive
 def pick_each(x, index):
     """x[row, index[row, i]] for rows x [..., n] and an array index [..., i]: [..., i]"""
-    return np.take(x.reshape(-1), flat(index, x.shape[-1]))
+    return scatter.pick_each(rows(x), rows(index)).reshape(index.shape)
 
 
 @primitive
 def collect_each(x, index, size):
     """Zeros [..., size], to which x[row, i] is added at index[row, i]"""
-    out = np.zeros((*x.shape[:-1], size), x.dtype)
-    np.add.at(out.reshape(-1), flat(index, size).reshape(-1), x.reshape(-1))
-    return out
+    return scatter.collect_each(rows(x), rows(index), size).reshape(*x.shape[:-1], size)
 
 
 @primitive

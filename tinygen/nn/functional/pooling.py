@@ -18,15 +18,14 @@ from tinygen.autograd.ops.window import (
     check_at_least,
     collect,
     constant_pad_nd,
-    padded,
     per_dim,
     pick,
     pick_each,
     place_each,
-    under,
     window_sum,
 )
 from tinygen.autograd.registry import ShapeError
+from tinygen.kernels import pooling as kernels
 
 from .conv import check_fits, named, with_batch
 
@@ -134,18 +133,20 @@ def largest_of_windows(op: str, x: np.ndarray, options: tuple, ceil_mode: bool) 
             raise ShapeError(
                 f"{op}: a window lies wholly in the padding, where there is nothing to choose from"
             )
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    x = padded(x, list(zip(padding, ends)), lowest)
-    offsets = list(np.ndindex(*kernel))
-    best = x[under(offsets[0], places, stride, dilation)]
-    which = np.ravel_multi_index(np.ix_(*first), kernel)  # if all others are -inf, too
-    for i, k in enumerate(offsets[1:], 1):
-        each = x[under(k, places, stride, dilation)]
-        better = (each > best) | (each != each)
-        best, which = np.maximum(best, each), np.where(better, i, which)
-    apart = np.cumprod((1, *sizes[:0:-1]))[::-1]  # neighbours along a dimension, in a flat plane
-    start = sum(np.ix_(*[s * a for s, a in zip(starts, apart)]))
-    return start + (np.array(offsets) * dilation @ apart)[np.broadcast_to(which, best.shape)]
+    begins = [s + f * d for s, f, d in zip(starts, first, dilation)]
+    limits = [np.minimum(s + (k - 1) * d + 1, size)
+              for s, k, d, size in zip(starts, kernel, dilation, sizes)]  # fmt: skip
+    return largest_in(x, begins, limits, dilation)
+
+
+def largest_in(x: np.ndarray, begins, ends, steps) -> np.ndarray:
+    """Where in each flattened plane of x [N, C, *sizes] the largest element of each window lies;
+    the windows are products of ranges, of which each dimension has some: [N, C, *places]."""
+    ones = 3 - len(begins)
+    whole = ([np.zeros(1, np.int64)] * ones, [np.ones(1, np.int64)] * ones, (1,) * ones)
+    planes = x.reshape(math.prod(x.shape[:2]), *[1] * ones, *x.shape[2:])
+    index = kernels.largest(planes, [*whole[0], *begins], [*whole[1], *ends], (*whole[2], *steps))
+    return index.reshape(*x.shape[:2], *map(len, begins))
 
 
 def max_unpool_of(n: int):
@@ -313,12 +314,11 @@ def adaptive_max_pool_of(n: int):
         x, batched = with_batch(input, n, op)
         places = adaptive_sizes(x, output_size, n, op)
         bounds = [adaptive_windows(size, p) for size, p in zip(x.shape[2:], places)]
-        index = np.empty((*x.shape[:2], *places), np.int64)
-        planes = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:])
-        for place in np.ndindex(*places):
-            window = tuple(slice(*b[i]) for b, i in zip(bounds, place))
-            block = flat_planes(x.array[(..., *window)])
-            index[(..., *place)] = planes[window].reshape(-1)[block.argmax(-1)]
+        begins, ends = (
+            [[b for b, _ in each] for each in bounds],
+            [[e for _, e in each] for each in bounds],
+        )
+        index = largest_in(x.array, begins, ends, (1,) * n)
         return picked(x, index, batched, return_indices)
 
     return named(op, adaptive_max_pool)
