@@ -200,6 +200,15 @@ def test_steps_end_where_they_are_told_to_and_jumps_cost_nothing():
     assert {0.7, 2.1} <= set(ends) and min(ends) == 0
 
 
+def test_a_step_that_is_cut_short_does_not_slow_down_those_after_it():
+    free, stopped = Statistics(), Statistics()
+    problem, t = BY_NAME["pulse"], tg.tensor([0.0, 6.0], **f64)
+    options = {"step_t": [k + 1e-7 * i for k in (1, 2, 3, 4, 5) for i in (0, 1, 2)]}
+    odeint(problem.f, problem.y0(), t, statistics=free)
+    odeint(problem.f, problem.y0(), t, options=options, statistics=stopped)
+    assert stopped.steps <= free.steps + 15 + 5
+
+
 def test_one_time_gives_the_initial_state():
     y0 = tg.ones(2, 3)
     assert odeint(lambda t, y: y, y0, tg.tensor([1.0])).shape == (1, 2, 3)

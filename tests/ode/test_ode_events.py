@@ -135,6 +135,10 @@ def test_what_holds_at_the_start_is_waited_for():
         t, _ = odeint_event(falling, thrown(height, 2.0)[:2], tg.tensor(0.0, **f64),
                             event_fn=on_the_ground)  # fmt: skip
         assert t.item() == pytest.approx(4 / GRAVITY, rel=1e-6)
+        # Seen backwards, it has come down.
+        t, _ = odeint_event(falling, thrown(height, -2.0)[:2], tg.tensor(0.0, **f64),
+                            event_fn=on_the_ground, reverse_time=True)  # fmt: skip
+        assert t.item() == pytest.approx(-4 / GRAVITY, rel=1e-6)
 
 
 def test_odeint_with_an_event_function_gives_the_time_without_a_gradient():
