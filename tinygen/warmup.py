@@ -14,6 +14,7 @@ from typing import Any
 from . import nn, optim
 from .autograd import Tensor
 from .autograd.creation import ones, tensor
+from .autograd.ops.choose import where
 from .autograd.ops.join import cat
 from .autograd.random import rand, randint, randn
 from .kernels import jit
@@ -81,6 +82,12 @@ def activations() -> None:
     names = ("relu", "gelu", "silu", "softplus", "sigmoid", "tanh", "leaky_relu", "elu", "mish")
     both_ways(*(getattr(F, name)(x) for name in names), F.gelu(x, approximate="tanh"))
     both_ways(x.erf(), x.exp(), x.softmax(-1), x.log_softmax(-1), x.logsumexp(-1))
+
+
+@example
+def arithmetic() -> None:
+    x, y = leaf(600, 600), leaf(600, 600)
+    both_ways(x + y, x * y, x / y, where(x > 0, x, y), where(x > 0, x, 0.0), x.clamp(0, 1))
 
 
 @example

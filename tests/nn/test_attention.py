@@ -91,6 +91,24 @@ def test_self_attention_is_the_same_on_its_own_path():
     np.testing.assert_allclose(once.array, thrice.array, rtol=1e-12)
 
 
+@pytest.mark.parametrize("mask", [None, "causal", "padding"])
+def test_self_attention_in_float32_reads_the_packed_projection(mask):
+    layer, x = nn.MultiheadAttention(E, H, batch_first=True), tg.randn(N, S, E, requires_grad=True)
+    options = {
+        None: {},
+        "causal": {"attn_mask": tg.tensor(np.triu(np.ones((S, S), bool), 1)), "is_causal": True},
+        "padding": {"key_padding_mask": tg.tensor(PADDING)},
+    }[mask]
+    results = []
+    for need_weights in (False, True):  # one runs on the kernel, one is a composition
+        out = layer(x, x, x, need_weights=need_weights, **options)[0]
+        cotangent = tg.tensor(np.random.default_rng(2).standard_normal(out.shape, np.float32))
+        leaves = (x, *layer.parameters())
+        results.append([out, *tg.autograd.grad(out, leaves, cotangent)])
+    for a, b in zip(*results):
+        np.testing.assert_allclose(a.detach().array, b.detach().array, rtol=1e-4, atol=1e-5)
+
+
 def test_causal_hint_is_the_causal_mask():
     layer, x = nn.MultiheadAttention(E, H, batch_first=True).double(), tg.tensor(KEY)
     mask = tg.tensor(np.triu(np.ones((S, S), bool), 1))

@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 
+import tinygen as tg
 from tinygen.autograd import grad
 from tinygen.autograd.creation import ones, tensor, zeros
 from tinygen.autograd.dtypes import float64
+from tinygen.autograd.gradcheck import gradgradcheck
 from tinygen.autograd.random import manual_seed, randn
 from tinygen.nn import functional as F
 
@@ -67,6 +69,80 @@ def test_it_is_pytorchs():
         np.testing.assert_allclose(out.array, expected.detach(), rtol=1e-9, atol=1e-12)
         for ours, x in zip(found, theirs):
             np.testing.assert_allclose(ours.array, x.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 6, 70, 8), (2, 2, 90, 8), (2, 2, 90, 5)],
+                                    [(3, 1, 4, 9, 8), (3, 1, 4, 9, 8), (3, 1, 4, 9, 8)],
+                                    [(7, 8), (11, 8), (11, 8)],
+                                    [(4, 7, 8), (4, 11, 8), (1, 11, 6)]])  # fmt: skip
+@pytest.mark.parametrize("mask", [None, "causal", "bools", "numbers", "of keys"])
+def test_the_kernel_in_float32_is_pytorchs(shapes, mask):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    arrays = [rng.standard_normal(shape, np.float32) for shape in shapes]
+    (*lead, L, _), (*_, S, _) = shapes[:2]
+    given = None
+    if mask in ("bools", "numbers", "of keys"):
+        given = rng.standard_normal((1, S) if mask == "of keys" else (*lead[-1:], L, S), np.float32)
+        given = given > -1 if mask != "numbers" else np.where(given > 1, -np.inf, given)
+    grouped = len(lead) == 2 and shapes[0][1] != shapes[1][1]
+    cotangent = rng.standard_normal((*shapes[0][:-1], shapes[2][-1]), np.float32)
+
+    def run(library, attention):
+        leaves = [library.tensor(x).requires_grad_() for x in arrays]
+        there = None if given is None else library.tensor(given)
+        if mask == "numbers":
+            there.requires_grad_()
+            leaves.append(there)
+        out = attention(
+            *leaves[:3], there, is_causal=mask == "causal", scale=0.4, enable_gqa=grouped
+        )
+        out.backward(library.tensor(cotangent))
+        return [out.detach().numpy(), *[x.grad.numpy() for x in leaves]]
+
+    expected = run(torch, torch.nn.functional.scaled_dot_product_attention)
+    for ours, theirs in zip(run(tg, F.scaled_dot_product_attention), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64])
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_packed_attention_is_attention(dtype, p):
+    qkv = randn(2, 70, 3 * 4 * 8, dtype=dtype, requires_grad=True)
+    cotangent = randn(2, 70, 4 * 8, dtype=dtype)
+    for options in ({"is_causal": True}, {"attn_mask": randn(70, 70, dtype=dtype), "scale": 0.2}):
+        q, k, v = qkv.view(2, 70, 3, 4, 8).permute(2, 0, 3, 1, 4).unbind(0)
+        manual_seed(8)
+        apart = F.scaled_dot_product_attention(q, k, v, dropout_p=p, **options)
+        apart = apart.transpose(1, 2).flatten(2)
+        manual_seed(8)
+        packed = F.packed_scaled_dot_product_attention(qkv, 4, dropout_p=p, **options)
+        np.testing.assert_allclose(packed.array, apart.array, rtol=1e-5, atol=1e-6)
+        for a, b in zip(grad(packed, qkv, cotangent), grad(apart, qkv, cotangent)):
+            np.testing.assert_allclose(a.array, b.array, rtol=1e-4, atol=1e-5)
+    with pytest.raises(RuntimeError, match=r"\[N, L, 3 \* 5 heads \* width\], got \(2, 70, 96\)"):
+        F.packed_scaled_dot_product_attention(qkv, 5)
+
+
+def test_dropout_has_the_gradient_of_the_mask_it_drew():
+    """The kernel draws again backward; the reference multiplies by an explicit mask."""
+    q, k, v = (randn(2, 3, 150, 8, requires_grad=True) for _ in range(3))
+    cotangent = randn(2, 3, 150, 8)
+    out = F.scaled_dot_product_attention(q, k, v, dropout_p=0.4, is_causal=True)
+    kernel = grad(out, (q, k, v), cotangent, retain_graph=True)
+    reference = grad(out, (q, k, v), cotangent, create_graph=True)
+    for a, b in zip(kernel, reference):
+        np.testing.assert_allclose(a.array, b.detach().array, rtol=1e-4, atol=1e-5)
+
+
+def test_second_derivatives_with_everything():
+    def attend(q, k, v, bias):
+        manual_seed(2)
+        return F.scaled_dot_product_attention(q, k, v, bias, dropout_p=0.3, enable_gqa=True)
+
+    shapes = (1, 2, 3, 2), (1, 1, 4, 2), (1, 1, 4, 3), (3, 4)
+    inputs = [randn(*shape, dtype=float64, requires_grad=True) for shape in shapes]
+    assert gradgradcheck(attend, inputs)
 
 
 def test_a_query_that_sees_nothing_gets_zeros_and_no_nan():

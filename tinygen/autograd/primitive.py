@@ -25,6 +25,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from ..kernels.arithmetic import LARGE
 from .dtypes import float32, result_dtype
 from .grad_mode import grad_mode
 from .lines import described
@@ -234,7 +235,7 @@ class Primitive:
                     check_unwritten(f"argument `{name}`", node, value._storage)
             if "out" in names:
                 check_unwritten("output", node, node.out_storage)
-            if self.pointwise and not differentiated:
+            if self.pointwise and not differentiated and g.array.size < LARGE:
                 cotangent = on_arrays(vjp, g, kept)
             else:
                 cotangent = vjp(g, *with_output(node, names, kept))
@@ -245,7 +246,7 @@ class Primitive:
 
 def on_arrays(vjp, g: Tensor, kept) -> Tensor:
     """The VJP of a pointwise op is arithmetic, which means the same on arrays as on tensors, and
-    takes half the time. If nobody differentiates the gradient, that is enough."""
+    takes half the time, if they are small. If nobody differentiates the gradient, it will do."""
     found = quietly(vjp, g.array, *[v.array if isinstance(v, Tensor) else v for v in kept])
     if found is g.array:
         return g

@@ -1,6 +1,6 @@
 """Arithmetic of large float32 arrays on all cores; NumPy's where an array is small, or has another
 type, or broadcasts in another way than as rows, columns or numbers. The bits are NumPy's: each of
-these operations is rounded correctly. Callers for whom 50 ns count ask themselves what is LARGE.
+these operations is rounded correctly.
 
     z = x + y, x - y, x y, x / y, max(x, y), min(x, y);   -x, |x|, sqrt x;   x where c holds, else y
 """
@@ -22,7 +22,13 @@ def of_one(ufunc: np.ufunc) -> Callable[[Callable], Callable[[Any], Any]]:
 
     def declare(formula):
         loop = OfOne(formula)
-        return lambda x: loop(x) if is_large(x) and serves(x) else ufunc(x)
+
+        def function(x):
+            if x.__class__ is ndarray and x.size >= LARGE and serves(x):
+                return loop(x)
+            return ufunc(x)
+
+        return function
 
     return declare
 
@@ -32,16 +38,17 @@ def of_two(ufunc: np.ufunc) -> Callable[[Callable], Callable[[Any, Any], Any]]:
         loop = OfTwo(formula)
 
         def function(x, y):
-            z = loop.broadcast(x, y) if is_large(x) or is_large(y) else None
-            return ufunc(x, y) if z is None else z
+            if (x.__class__ is ndarray and x.size >= LARGE) or (
+                y.__class__ is ndarray and y.size >= LARGE
+            ):  # written out: a call would take a sixth of the time of adding small arrays
+                z = loop.broadcast(x, y)
+                if z is not None:
+                    return z
+            return ufunc(x, y)
 
         return function
 
     return declare
-
-
-def is_large(x) -> bool:
-    return x.__class__ is ndarray and x.size >= LARGE
 
 
 @of_one(np.negative)
@@ -91,7 +98,7 @@ def smaller(x, y):
 
 def where(condition: np.ndarray, x, y) -> np.ndarray:
     """np.where(condition, x, y), for a condition of bool; x and y of its shape, or numbers."""
-    if not is_large(condition):
+    if condition.__class__ is not ndarray or condition.size < LARGE:
         return np.where(condition, x, y)
     shapes, operands = {np.shape(x), np.shape(y)}, [as_operand(x), as_operand(y)]
     fit = condition.shape in shapes <= {condition.shape, ()} and condition.flags.carray

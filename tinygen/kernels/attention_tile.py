@@ -3,7 +3,8 @@
 A tile lies in scratch memory, `rows` queries x `keys` keys. Row r of it sees the first
 diagonal + r + 1 keys: all of them, unless attention is causal. Scores are in units of ln 2, so that
 exp(score) is a power of 2. Helpers get pointers, an offset for each, and `layout`: the sizes and
-strides of all arrays of a call, which `layout_of` writes and `sizes_of` and `place` read.
+strides of all arrays of a call, which `layout_of` writes and `sizes_of` and `place` read. Helpers
+that are called with constants have a signature, lest Numba compile them for each constant anew.
 """
 
 import math
@@ -31,9 +32,9 @@ if ENABLED:
         to_floats,
         where,
     )
-    from tinygen.kernels.tile import COLUMNS, ROWS, multiply
+    from tinygen.kernels.tile import COLUMNS, POINTER, ROWS, multiply
 else:
-    COLUMNS, ROWS, multiply = 1, 1, None
+    COLUMNS, ROWS, POINTER, multiply = 1, 1, "", None
 
 QUERIES = 9 * ROWS  # rows of a tile: 126, in whole panels of 14
 LOG2E = np.float32(1 / math.log(2))
@@ -69,7 +70,7 @@ def sizes_of(layout):
     )  # fmt: skip
 
 
-@kernel
+@kernel(signature=f"UniTuple(intp, 2)(CPointer(int64){', intp' * 4})")
 def place(layout, array, batch, head, row):
     """Where a row of a head begins, and how far the next row is."""
     stride = layout[array + 2]
@@ -93,7 +94,7 @@ def copy_scaled(x, x_at, x_row, rows, columns, factor, memory, at):
             store_first(memory, at + r * columns + c, y, columns - c)
 
 
-@kernel
+@kernel(signature=f"void({POINTER}{', intp' * 4}, {POINTER}{', intp' * 5})")
 def score(x, x_at, x_row, rows, depth, memory, strips, s, s_row, keys, diagonal):
     """S[rows, keys] = X[rows, depth] B, of which row r is wanted up to column diagonal + r only."""
     for p in range(0, rows, ROWS):
@@ -103,7 +104,7 @@ def score(x, x_at, x_row, rows, depth, memory, strips, s, s_row, keys, diagonal)
                  memory, s + p * s_row, s_row, wanted, False)  # fmt: skip
 
 
-@kernel
+@kernel(signature=f"void({POINTER}{', intp' * 7}, {POINTER}, intp, intp, intp, boolean)")
 def add_seen(memory, p, p_row, rows, keys, diagonal, strips, strip, out, at, row, columns, add):
     """O[rows, columns] = P[rows, keys] B (+ O if add), where P is 0 from column diagonal + r + 1;
     B packed, its strips so many elements from one another."""
@@ -176,7 +177,7 @@ def clear_unseen(memory, row, end, keys, seen):
         store(memory, row + c, broadcast(0.0))
 
 
-@kernel
+@kernel(signature=f"void({POINTER}{', intp' * 5}, CPointer(uint8), {POINTER}{', intp' * 4})")
 def mask_scores(memory, s, s_row, rows, keys, diagonal, bools, floats, at, row, step, kind):
     """Scores become -inf where the mask hides a key; a mask of numbers is added to the others."""
     for r in range(rows):

@@ -28,14 +28,14 @@ def largest_reference(x, begins, ends, steps):
         last = block.shape[1] - 1 - np.isnan(block[:, ::-1]).argmax(1)
         which = np.where(np.isnan(block).any(1), last, block.argmax(1))
         index[(slice(None), *place)] = planes[window].reshape(-1)[which]
-    return index.reshape(len(x), -1)
+    return index.reshape(len(x), math.prod(places))
 
 
 def largest(x: np.ndarray, begins, ends, steps) -> np.ndarray:
     """index [rows, places] for x [rows, d, h, w]; begins and ends of the windows along each of the
     three dimensions, none of them empty, and the steps within them."""
     if not x.size or not all(len(b) for b in begins):
-        return np.empty((len(x), int(np.prod([len(b) for b in begins]))), np.int64)
+        return np.empty((len(x), math.prod(map(len, begins))), np.int64)
     if not ENABLED or x.dtype.kind not in "fiu":
         return largest_reference(x, begins, ends, steps)
     ranges = [np.ascontiguousarray(a, np.int64) for pair in zip(begins, ends) for a in pair]

@@ -6,7 +6,7 @@ all of it for the first argument of fmax and fmin, 1 at the bounds of clamp.
 
 import numpy as np
 
-from ...kernels import arithmetic as large
+from ...kernels import arithmetic as kernels
 from ..dtypes import result_dtype
 from ..primitive import primitive
 from ..tensor import Tensor
@@ -24,7 +24,7 @@ def where(condition, x, y):
         raise TypeError(
             f"the condition must be bool, not {condition.dtype}; write x != 0, or x.bool()"
         )
-    chosen = large.where(condition, x, y)
+    chosen = kernels.where(condition, x, y)
     if not (isinstance(x, np.ndarray) or isinstance(y, np.ndarray)):
         return chosen.astype(result_dtype((x, y)))
     return chosen
@@ -39,7 +39,7 @@ where.vjp(
 @arithmetic
 def maximum(x, y):
     """The larger of each pair; NaN if either is NaN"""
-    return large.larger(x, y)
+    return kernels.larger(x, y)
 
 
 maximum.vjp(x=lambda g, x, y: share(g, x, y), y=lambda g, x, y: share(g, y, x))
@@ -48,7 +48,7 @@ maximum.vjp(x=lambda g, x, y: share(g, x, y), y=lambda g, x, y: share(g, y, x))
 @arithmetic
 def minimum(x, y):
     """The smaller of each pair; NaN if either is NaN"""
-    return large.smaller(x, y)
+    return kernels.smaller(x, y)
 
 
 minimum.vjp(x=lambda g, x, y: share(g, y, x), y=lambda g, x, y: share(g, x, y))
@@ -85,8 +85,8 @@ def clamp(x, min=None, max=None):
     """x, but not below min nor above max (if they cross: max); numbers, tensors, or one None"""
     if min is None and max is None:
         raise ValueError("clamp needs min or max; both are None")
-    x = x if min is None else large.larger(x, min)
-    return x if max is None else large.smaller(x, max)
+    x = x if min is None else kernels.larger(x, min)
+    return x if max is None else kernels.smaller(x, max)
 
 
 def inside(x, min, max):

@@ -6,11 +6,9 @@ At a kink the subgradient is PyTorch's: 0 for abs and relu at 0.
 import math
 
 import numpy as np
-from numpy import ndarray
 
 from ...kernels import activations
-from ...kernels import arithmetic as large
-from ...kernels.arithmetic import LARGE
+from ...kernels import arithmetic as kernels
 from ...kernels.gelu import erf as erf_array
 from ..primitive import primitive
 from ..tensor import Tensor
@@ -33,8 +31,7 @@ real_function = primitive(promotes="float", pointwise=True)  # integers become f
 @arithmetic
 def add(x, y, alpha=1):
     """x + alpha y"""
-    y = y if alpha == 1 else alpha * y
-    return large.add(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.add(x, y)
+    return kernels.add(x, y if alpha == 1 else alpha * y)
 
 
 add.vjp(x=lambda g: g, y=lambda g, alpha: g if alpha == 1 else g * alpha)
@@ -43,8 +40,7 @@ add.vjp(x=lambda g: g, y=lambda g, alpha: g if alpha == 1 else g * alpha)
 @arithmetic
 def sub(x, y, alpha=1):
     """x - alpha y"""
-    y = y if alpha == 1 else alpha * y
-    return large.subtract(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.subtract(x, y)
+    return kernels.subtract(x, y if alpha == 1 else alpha * y)
 
 
 sub.vjp(x=lambda g: g, y=lambda g, alpha: -g if alpha == 1 else g * -alpha)
@@ -53,7 +49,7 @@ sub.vjp(x=lambda g: g, y=lambda g, alpha: -g if alpha == 1 else g * -alpha)
 @arithmetic
 def neg(x):
     """-x"""
-    return large.negative(x)
+    return kernels.negative(x)
 
 
 neg.vjp(x=lambda g: -g)
@@ -62,7 +58,7 @@ neg.vjp(x=lambda g: -g)
 @arithmetic
 def mul(x, y):
     """x y"""
-    return large.multiply(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.multiply(x, y)
+    return kernels.multiply(x, y)
 
 
 mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
@@ -71,9 +67,7 @@ mul.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 @real_function
 def div(x, y):
     """x / y"""
-    return (
-        large.divide(x, y) if x.__class__ is ndarray and x.size >= LARGE else np.true_divide(x, y)
-    )
+    return kernels.divide(x, y)
 
 
 div.vjp(x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
@@ -82,7 +76,7 @@ div.vjp(x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
 @arithmetic
 def abs(x):
     """|x|"""
-    return large.absolute(x)
+    return kernels.absolute(x)
 
 
 abs.vjp(x=lambda g, x: g * sign(x))
@@ -131,7 +125,7 @@ def real(name, function, vjp):
     return primitive(lambda x: function(x), name=name, promotes="float", pointwise=True).vjp(x=vjp)
 
 
-sqrt = real("sqrt", large.square_root, lambda g, out: g / (2 * out))
+sqrt = real("sqrt", kernels.square_root, lambda g, out: g / (2 * out))
 rsqrt = real("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, x, out: -0.5 * g * out / x)
 reciprocal = real("reciprocal", lambda x: 1 / x, lambda g, out: -g * out * out)
 
@@ -201,7 +195,7 @@ def sigmoid(x):
 @arithmetic
 def relu(x):
     """max(x, 0)"""
-    return large.larger(x, 0)
+    return kernels.larger(x, 0)
 
 
 @real_function

@@ -8,6 +8,8 @@ import numpy as np
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.creation import zeros
+from tinygen.autograd.tensor import note_writes
+from tinygen.kernels import clip
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -30,8 +32,12 @@ def get_total_norm(
     tensors = _listed(tensors)
     if not tensors:
         return zeros(())
-    norms = [np.linalg.norm(t.array.reshape(-1), norm_type) for t in tensors]
-    total = np.linalg.norm(np.stack(norms), norm_type)
+    arrays = [t.array for t in tensors]
+    if norm_type == 2:
+        total = clip.norm(arrays)
+    else:
+        norms = [np.linalg.norm(a.reshape(-1), norm_type) for a in arrays]
+        total = np.linalg.norm(np.stack(norms), norm_type)
     if error_if_nonfinite and not np.isfinite(total):
         raise RuntimeError(
             f"The total norm of order {norm_type} of the gradients is {total}, so they can't be "
@@ -46,9 +52,9 @@ def clip_grads_with_norm_(
     """Scale all gradients, in place, by max_norm / total_norm if that is less than 1."""
     coefficient = max_norm / (total_norm.array + 1e-6)
     if not coefficient >= 1:  # a NaN norm makes all gradients NaN, as in PyTorch
-        for g in _gradients(parameters):
-            g.array *= coefficient.astype(g.dtype)
-            g.storage.note_write("clip_grad_norm_")
+        gradients = _gradients(parameters)
+        clip.scale([g.array for g in gradients], float(coefficient))
+        note_writes(gradients, "clip_grad_norm_")
 
 
 def clip_grad_norm_(
