@@ -127,7 +127,9 @@ LAYERS = [
     {"serialization"},
     {"text", "data", "utils", "metrics", "viz", "train"},
     {"models"},
+    {"warmup"},
 ]
+ABOVE = {"tinygen", "tinygen.__main__"}  # import whatever they like
 THIRD_PARTY = {
     "kernels": {"numpy", "numba", "llvmlite", "threadpoolctl"},
     "serialization": {"numpy", "safetensors"},
@@ -182,7 +184,7 @@ def test_imports_only_point_down():
         parts = path.relative_to(ROOT.parent).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts)
-        if name != "tinygen":
+        if name not in ABOVE:
             found += complaints(path.read_text(encoding="utf-8"), name, is_package)
     assert not found, "\n".join(found)
 
