@@ -34,7 +34,7 @@ class PIDController:
     dfactor, ifactor: the least and the greatest change of the step at once.
     """
 
-    order: int
+    order: float
     icoeff: float = 0.7
     pcoeff: float = 0.2
     dcoeff: float = 0.05

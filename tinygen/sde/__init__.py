@@ -9,10 +9,11 @@
 
 The names and conventions are torchsde's. What a solver is made of lies in separate files, to be
 read in this order: brownian (the noise), problem (the equation), methods and stochastic_runge_kutta
-(one step), drivers (one step after the other), sdeint. Ready equations are in processes, and, of
-diffusion models, in schedules and diffusion.
+(one step), drivers (one step after the other), sdeint, adjoint (gradients in little memory). Ready
+equations are in processes, and, of diffusion models, in schedules and diffusion.
 """
 
+from .adjoint import sdeint_adjoint
 from .brownian import BrownianInterval
 from .diffusion import VE, VP, DiffusionProcess, ReverseProcess, SubVP
 from .methods import METHODS
@@ -45,4 +46,5 @@ __all__ = [
     "SubVP",
     "UnderdampedLangevin",
     "sdeint",
+    "sdeint_adjoint",
 ]

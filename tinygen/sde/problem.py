@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import sweep
-from ..autograd.functional import jvp
 from ..autograd.grad_mode import enable_grad, is_grad_enabled
 from ..autograd.tensor import Tensor, clock
 
@@ -93,6 +92,10 @@ class Problem:
         """g v, [batch, d], for v [batch, components of W]."""
         return g * v if self.noise_type == "diagonal" else (g @ v.unsqueeze(-1)).squeeze(-1)
 
+    def cotangent_of_g(self, a: Tensor, v: Tensor) -> Tensor:
+        """That of g, if product(g, v) has the cotangent a."""
+        return a * v if self.noise_type == "diagonal" else a.unsqueeze(-1) * v.unsqueeze(1)
+
     def move(self, t: float, y: Tensor, h: float, W: Tensor) -> Tensor:
         """f h + g W."""
         return self.f(t, y) * h + self.product(self.g(t, y), W)
@@ -100,27 +103,17 @@ class Problem:
     def derivative(self, t: float, y: Tensor, j: int = 0) -> tuple[Tensor, Tensor]:
         """g, and (∂g_j/∂y) g_j, [batch, d], for column j of g; for diagonal noise ∂g_i/∂y_i g_i in
         every component i."""
-        if self.noise_type == "diagonal":
-            return self.diagonal_derivative(t, y)
-        column = self.g(t, y)[:, :, j]
-        found: Any = jvp(lambda y: self.g(t, y), y, column, create_graph=is_grad_enabled())
-        g, derivative = found
-        return g, derivative[:, :, j]
-
-    def diagonal_derivative(self, t: float, y: Tensor) -> tuple[Tensor, Tensor]:
-        """By one sweep back: with a diagonal Jacobian, the cotangent g gives g_i ∂g_i/∂y_i."""
         again = is_grad_enabled()  # then what is found is differentiated in turn
         if not (again and y.requires_grad):
             y = y.detach().requires_grad_()
-        since = clock()
+        since = clock()  # what y was computed from is not the business of g's derivative
         with enable_grad():
             g = self.g(t, y)
-        found = None
-        if g.requires_grad:
-            found = sweep((g,), (g if again else g.detach(),), again, again, [y], since)[0][0][1]
+        found = pushed(g, y, j, since) if self.noise_type != "diagonal" else (
+            pulled(g, y, g, again, since))  # fmt: skip
         if found is None:
-            found = Tensor(np.zeros_like(g.array))
-        return g if again else g.detach(), found
+            found = Tensor(np.zeros_like(y.array))
+        return (g, found) if again else (g.detach(), found.detach())
 
     def correction(self, t: float, y: Tensor) -> Tensor | None:
         """Σ_j (∂g_j/∂y) g_j, [batch, d]: half of it, taken from the drift in the sense of Itô,
@@ -138,6 +131,26 @@ class Problem:
         if self.sde_type == "stratonovich" or (total := self.correction(t, y)) is None:
             return moved
         return moved - total * (h / 2)
+
+
+# ---- Derivatives ---------------------------------------------------------------------------------
+
+
+def pulled(g: Tensor, y: Tensor, cotangent: Tensor, again: bool, since: int) -> Tensor | None:
+    """The cotangent of y: with a diagonal Jacobian and the cotangent g it is g_i ∂g_i/∂y_i."""
+    if not g.requires_grad:
+        return None
+    return sweep((g,), (cotangent,), again, again, [y], since)[0][0][1]
+
+
+def pushed(g: Tensor, y: Tensor, j: int, since: int) -> Tensor | None:
+    """(∂g_j/∂y) g_j: u -> u ∂g/∂y is linear, and its transpose, applied to g_j, is wanted."""
+    u = Tensor(np.zeros_like(g.array)).requires_grad_()
+    back = pulled(g, y, u, True, since)
+    if back is None or not back.requires_grad:
+        return None
+    moved = pulled(back, u, g[:, :, j], True, since)
+    return None if moved is None else moved[:, :, j]
 
 
 # ---- Checks --------------------------------------------------------------------------------------

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..autograd.ops.join import stack
 from ..autograd.tensor import Tensor
 from .brownian import BrownianInterval
-from .drivers import Increments, fixed_steps, steps_between
+from .drivers import Increments, adaptive_steps, fixed_steps, steps_between
 from .methods import Increment, Method, State, method_of
 from .problem import Problem, checked_times
 
 Times = Tensor | Sequence[float]
+
+EULER_ADAPTIVE = (
+    "with sizes of steps that depend on the path, euler need not converge to the solution if the "
+    "noise is not additive (Gaines & Lyons 1997): take milstein or srk"
+)
 
 
 def sdeint(
@@ -22,6 +29,10 @@ def sdeint(
     bm: Callable | None = None,
     method: str | None = None,
     dt: float = 1e-3,
+    adaptive: bool = False,
+    rtol: float = 1e-5,
+    atol: float = 1e-4,
+    dt_min: float = 1e-5,
     names: Mapping[str, str] | None = None,
 ) -> Tensor:
     """Solve dY = f(t, Y) dt + g(t, Y) dW, Y(ts[0]) = y0, at the times ts [times], which rise.
@@ -36,6 +47,8 @@ def sdeint(
         for Stratonovich midpoint.
     dt: the size of the steps. An interval between two times of ts is cut into equal steps no longer
         than dt, so that ts are the ends of steps (torchsde interpolates between them).
+    adaptive: choose the sizes of the steps, beginning with dt, such that the error of each, as the
+        root mean square over all paths, is at most atol + rtol |y|, but none below dt_min.
     names: what the methods of `sde` are called, if not f and g: {"drift": …, "diffusion": …}.
 
     Returns [times, batch, d]. Gradients go through the steps to y0 and to whatever f and g compute
@@ -43,31 +56,53 @@ def sdeint(
     Raises ValueError or TypeError for arguments that do not fit, FloatingPointError where the
     solution is not finite.
     """
-    problem = Problem(sde, y0, names)
-    plan = Plan(problem, ts, bm, method, dt)
-    state = plan.start()
-    found, outputs = [state[0]], set(plan.times[1:])
-    for t, (y, *_) in plan.steps(state):
-        if t in outputs:
-            found.append(y)
-    return stack(found)
+    plan = Plan(Problem(sde, y0, names), ts, bm, method, dt, adaptive, rtol, atol, dt_min)
+    return plan.solution()[0]
 
 
 class Plan:
     """Which steps a solution takes, and with which Brownian path."""
 
-    def __init__(self, problem: Problem, ts: Times, bm: Any, method: str | None, dt: float):
+    def __init__(
+        self,
+        problem: Problem,
+        ts: Times,
+        bm: Any,
+        method: str | None,
+        dt: float,
+        adaptive: bool = False,
+        rtol: float = 1e-5,
+        atol: float = 1e-4,
+        dt_min: float = 1e-5,
+    ):
         self.problem, self.times = problem, checked_times(ts)
         self.method: Method = method_of(problem, method)
-        self.dt = positive("dt", dt)
-        self.grid = steps_between(self.times, self.dt)
+        self.dt, self.dt_min = positive("dt", dt), positive("dt_min", dt_min)
+        self.rtol, self.atol = tolerances(rtol, atol)
+        self.grid = None if adaptive else steps_between(self.times, self.dt)
+        if adaptive and self.method.name == "euler" and problem.noise_type != "additive":
+            warnings.warn(EULER_ADAPTIVE, stacklevel=3)
         self.increments = increments_of(self, bm)
 
-    def start(self) -> State:
-        return self.method.start(self.problem, self.times[0], self.problem.y0)
+    def solution(self) -> tuple[Tensor, State, list[float]]:
+        """The solution at all times [times, batch, d], the last state, and the ends of all steps
+        with the start."""
+        state = self.method.start(self.problem, self.times[0], self.problem.y0)
+        found, ends, outputs = [state[0]], self.times[:1], set(self.times[1:])
+        for t, after in self.steps(state):
+            ends.append(t)
+            state = after
+            if t in outputs:
+                found.append(state[0])
+        return stack(found), state, ends
 
     def steps(self, state: State) -> Iterator[tuple[float, State]]:
-        return fixed_steps(self.problem, self.method, self.increments, self.grid, state)
+        if self.grid is not None:
+            return fixed_steps(self.problem, self.method, self.increments, self.grid, state)
+        return adaptive_steps(
+            self.problem, self.method, self.increments, self.times, state,
+            max(self.dt, self.dt_min), self.dt_min, self.rtol, self.atol,
+        )  # fmt: skip
 
 
 def increments_of(plan: Plan, bm: Any) -> Increments:
@@ -112,8 +147,17 @@ def check_path(plan: Plan, bm: Any, size: tuple[int, int]) -> Any:
     return bm
 
 
+def tolerances(rtol: float, atol: float) -> tuple[float, float]:
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not 0 <= float(value) < math.inf:
+            raise ValueError(f"{name} must be finite and not negative; got {value}")
+    if rtol == atol == 0:
+        raise ValueError("rtol and atol are both 0, and no step is as exact as that: raise one")
+    return float(rtol), float(atol)
+
+
 def positive(name: str, value: Any) -> float:
     number = float(value)
-    if not 0 < number < float("inf"):
+    if not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite; got {number:g}")
     return number
