@@ -53,7 +53,7 @@ def test_different_work_is_not_compared(cases, case, other):
 
 def test_an_engine_that_cannot_is_left_out(cases, capsys):
     path = cases("1 / 0 if engine == 'torch' else 1.0")
-    (result,) = runner.run(path, ["tinygen", "torch"], "one", rounds=1, threads=1)
+    (result,) = runner.run(path, ["tinygen", "torch"], "^one$", rounds=1, threads=1)
     assert result.values.keys() == {"tinygen"}
     assert "without torch" in capsys.readouterr().out
 

@@ -1,13 +1,9 @@
 """Convolution as an implicit matrix product, and group norm."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tinygen.kernels import conv, conv_columns, conv_weight, group_norm, jit
+from tinygen.kernels import conv, conv_columns, conv_weight, group_norm
 
 # (examples, channels, filters, sizes, kernel, stride, padding, dilation, groups)
 CASES = [
@@ -132,20 +128,6 @@ def test_a_batch_in_parts_gives_the_same_sum(normal, monkeypatch):
     monkeypatch.setattr(conv_weight, "BATCH", 1)
     parts = conv_weight.weight_gradient(x, dy, (3, 3), *ONCE)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
-
-
-@pytest.mark.skipif(not jit.ENABLED, reason="vectors are the compiler's")
-@pytest.mark.slow
-@pytest.mark.parametrize("lanes", ["4", "8"])
-def test_narrow_vectors_convolve_too(lanes):
-    here = os.path.abspath(__file__)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", here, "-k",
-         "convolution_equals_reference or sees_it"],
-        env={**os.environ, "TINYGEN_LANES": lanes}, capture_output=True, text=True,
-        cwd=os.path.join(os.path.dirname(here), "..", ".."),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 @pytest.mark.parametrize("shape, groups", [((2, 4, 6), 2), ((1, 3, 1), 1), ((3, 6, 17), 3),
