@@ -122,5 +122,4 @@ def test_a_solution_that_blows_up_is_told_with_its_path():
     y0 = tg.tensor(np.array([[0.0], [3.0], [0.0]]))
     sde = equation(f=lambda t, y: y**3, g=lambda t, y: 0 * y)
     words = "y is nan or infinite after the step from t = 1.8 to 2.1, first in path 1"
-    with np.errstate(over="ignore", invalid="ignore"):
-        refused(FloatingPointError, words, sde, y0, [0.0, 3.0], method="euler", dt=0.3)
+    refused(FloatingPointError, words, sde, y0, [0.0, 3.0], method="euler", dt=0.3)

@@ -39,11 +39,16 @@ def steps_between(times: list[float], dt: float) -> list[float]:
     return grid
 
 
+@np.errstate(over="ignore", invalid="ignore")  # drivers look for what is not finite
+def advance(method: Method, problem: Problem, dt: Increment, state: State) -> State:
+    return method.step(problem, dt, state)
+
+
 def fixed_steps(
     problem: Problem, method: Method, increments: Increments, grid: list[float], state: State
 ) -> Iterator[tuple[float, State]]:
     for t0, t1 in pairwise(grid):
-        state = method.step(problem, increments(t0, t1), state)
+        state = advance(method, problem, increments(t0, t1), state)
         if not np.isfinite(state[0].array).all():
             raise not_finite(t0, t1, state[0])
         yield t1, state
@@ -85,9 +90,9 @@ def adaptive_steps(
             t1 = next_time(t, end, size, times[0], resolution)
             middle, h = (t + t1) / 2, t1 - t
             with no_grad():
-                whole = method.step(problem, increments(t, t1), state)
-            half = method.step(problem, increments(t, middle), state)
-            after = method.step(problem, increments(middle, t1), half)
+                whole = advance(method, problem, increments(t, t1), state)
+            half = advance(method, problem, increments(t, middle), state)
+            after = advance(method, problem, increments(middle, t1), half)
             ratio = error_ratio(state[0], whole[0], after[0], rtol, atol)
             least = h <= 1.01 * max(smallest, resolution)
             if least and not math.isfinite(ratio):
