@@ -16,6 +16,7 @@ Statistics are [examples, groups, 1], or [1, channels, 1].
 
 import numpy as np
 
+from tinygen.kernels import column_norm
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
 # pyright: reportPossiblyUnboundVariable=false
@@ -35,6 +36,9 @@ PARALLEL = 16_384  # elements from which two threads are faster than one
 
 def statistics(x: np.ndarray, groups: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(mean, variance); NaN of nothing."""
+    if of_vectors(x, groups):
+        mean, variance = column_norm.statistics(x[:, :, 0])
+        return mean[None, :, None], variance[None, :, None]
     shape, axes, count = by_group(x, groups)
     count = count or np.nan
     mean = plane_sums(x, None).reshape(shape).sum(axes, keepdims=True) / x.dtype.type(count)
@@ -55,6 +59,9 @@ def forward(
     mean, variance = known or statistics(x, groups)
     rstd = (1 / np.sqrt(variance + eps)).astype(x.dtype)
     scale = rstd * per_channel(weight, shape, x.dtype)
+    if of_vectors(x, groups):
+        y = column_norm.forward(x[:, :, 0], scale.reshape(-1), bias, mean.reshape(-1))
+        return y[:, :, None], mean, rstd
     y = scaled_planes(x, spread_out(mean, shape), spread_out(scale, shape), bias)
     return y, mean, rstd
 
@@ -69,6 +76,11 @@ def backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(dx, dweight, dbias) for the cotangent dy of y."""
     shape, axes, count = by_group(x, groups)
+    if of_vectors(x, groups):
+        w = np.ones((), x.dtype) if weight is None else weight
+        columns = (mean.reshape(-1), rstd.reshape(-1))
+        dx, dweight, dbias = column_norm.backward(dy[:, :, 0], x[:, :, 0], w, *columns)
+        return dx[:, :, None], dweight, dbias
     centre, w = spread_out(mean, shape), per_channel(weight, shape, x.dtype)
     sums, products = plane_products(dy, x, centre)  # of dy, and of dy (x - mean)
     sums, products = sums.reshape(shape), products.reshape(shape) * rstd
@@ -77,6 +89,11 @@ def backward(
     steep, flat = spread_out(rstd * rstd * mean_dzz, shape), spread_out(rstd * mean_dz, shape)
     dx = combined_planes(dy, x, centre, spread_out(rstd * w, shape), steep, flat)
     return dx, products.sum(0).reshape(-1), sums.sum(0).reshape(-1)
+
+
+def of_vectors(x, groups) -> bool:
+    """Whether planes are single numbers: then columns are what lies in rows."""
+    return groups is None and x.shape[2] == 1
 
 
 def by_group(x, groups):
