@@ -71,6 +71,8 @@ CASES = {
                              (2, 0, 6, 1, {}), (3, 130, 48, 4, {"causal": True, "scale": 0.3}),
                              (2, 9, 12, 2, {"dropout": 0.5, "seed": 3})]]
                         + [((normal(2, 4, 12), 2, normal(4, 4)), {})],
+    "dropped_at_random": [((np.asarray(normal(*shape)), 0.4, 3, 5), {})
+                          for shape in [(3, 5), (), (0,), (7,), (33, 1027)]],
     "softmax_cross_entropy": [((normal(rows, classes), labels(rows, classes, *ignored)), {})
                               for rows, classes, *ignored in [(4, 5), (1, 1), (7, 33, 2, 5),
                                   (3, 2, 0, 1, 2), (0, 3), (65, 1031, 7)]]
@@ -256,7 +258,7 @@ def test_saved_values_that_were_overwritten_are_noticed():
         h.mul_(2)
         with pytest.raises(RuntimeError, match=rf"argument `x` of {op.name}.*mul_"):
             y.sum().backward()
-    q, k, v = tensors(attention_case(1, 1, 3, 3, 2)[0], np.float64)
+    q, k, v, _ = tensors(attention_case(1, 1, 3, 3, 2)[0], np.float64)
     y = OPS["attention"](q, k, v)
     y.mul_(2)
     with pytest.raises(RuntimeError, match=r"output of attention.*mul_"):

@@ -37,11 +37,9 @@ matrix_product.vjp(
 
 def matmul(x, y):
     """x @ y. A 1-D operand is a row on the left, a column on the right; its dimension goes away."""
-    if x.array.ndim == y.array.ndim == 2:
+    if x.ndim == y.ndim == 2:
         return matrix_product(x, y)
-    if (
-        x.ndim > 2 and y.ndim == 2
-    ):  # one large product instead of many: faster, and so is its gradient
+    if x.ndim > 2 and y.ndim == 2:  # one large product, not many: faster, and so is its gradient
         rows = matrix_product(reshape(x, (-1, x.shape[-1])) if x.shape[-1] else x, y)
         return reshape(rows, (*x.shape[:-1], y.shape[-1]))
     if x.ndim >= 2 and y.ndim >= 2:
