@@ -7,9 +7,11 @@ import pytest
 from samples import BY_OP
 
 import tinygen as tg
+from tinygen.kernels import jit
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not jit.ENABLED, reason="takes minutes; test_ops.py checks the NumPy lines")
 def test_every_gradient_is_within_its_bound():
     assert audit.main([]) == 0
 
