@@ -17,9 +17,9 @@ import math
 import os
 import shlex
 import sys
-import tempfile
 
 import numpy as np
+from common import above_0, not_negative, positive, run_example
 
 import tinygen as tg
 from tinygen import viz
@@ -73,38 +73,11 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def not_negative(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def above_0(text: str) -> float:
-    if not float(text) > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return float(text)
-
-
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
-    try:
-        return run(args)
-    except (OSError, ValueError, FloatingPointError) as error:
-        print(f"gpt.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # one that training didn't catch
-        return 130
+    return run_example(run, parse_arguments(argv))
 
 
 def run(args) -> int:
-    os.makedirs(args.out, exist_ok=True)
-    tempfile.TemporaryFile(dir=args.out).close()  # if that fails, better now than after training
     checkpoint = os.path.join(args.out, "checkpoint.safetensors")
     text = read_text(args.text) if args.text else python_docs_text()
     if args.resume:
@@ -260,7 +233,7 @@ def draw(args, trainer: Trainer, tokenizer: CharTokenizer, levels: dict, val_ids
     """The loss curve beside the n-gram models, and who looks at whom in a piece of unseen text."""
     at = [e["step"] for e in trainer.evaluations], [e["val"] for e in trainer.evaluations]
     viz.loss_curve(
-        trainer.losses, {"validation": at}, levels,
+        trainer.losses["loss"], {"validation": at}, levels,
         ylabel="nats per character", title="A character-level GPT learns its text",
     ).savefig(os.path.join(args.out, "loss.png"))  # fmt: skip
     piece = val_ids[: min(40, args.block_size)]

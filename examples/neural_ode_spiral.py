@@ -12,17 +12,17 @@ memory that does not depend on the number of steps. Written into --out: spiral.p
 and continuous depth side by side, and the memory measured.
 """
 
-import argparse
 import os
 import sys
 import tracemalloc
 
 import numpy as np
-from tqdm import tqdm
+from common import parser, report_band, run_example
 
 import tinygen as tg
 from tinygen import nn, viz
 from tinygen.ode import odeint, odeint_adjoint
+from tinygen.train import DrawnBatches, Trainer
 
 LAYERS, END = 4, 1.5  # observations after the first, and the time of the last
 TIMES = np.linspace(0, END, LAYERS + 1)
@@ -35,14 +35,6 @@ EXPECTED = {  # what: (at least, at most)
     "memory of 80 steps / of 10, adjoint": (0.9, 1.2),
     "memory of 80 steps / of 10, through the steps": (5.0, 9.0),
 }
-
-
-def parse_arguments(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A ResNet and a neural ODE learn a spiral.")
-    parser.add_argument("--out", metavar="DIR", default="runs/spiral", help="(%(default)s)")
-    parser.add_argument("--steps", type=int, default=1500, help="of training (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    return parser.parse_args(argv)
 
 
 # ---- The data ------------------------------------------------------------------------------------
@@ -108,20 +100,18 @@ class Field(nn.Module):
         return self.network(y)
 
 
-def train(model: nn.Module, paths: tg.Tensor, steps: int, name: str) -> None:
-    """Minimise the squared distance to the paths [times, points, 2], in batches of 64."""
+def distance(model: nn.Module, paths: tg.Tensor) -> tg.Tensor:
+    """The mean squared distance to the paths [times, points, 2]."""
+    return ((model(paths[0]) - paths) ** 2).mean()
+
+
+def train(model: nn.Module, paths: tg.Tensor, steps: int) -> None:
+    """Minimise the distance to the paths [times, points, 2], in batches of 64."""
     optimizer = tg.optim.Adam(model.parameters(), lr=5e-3)
     schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    progress = tqdm(range(steps), desc=name, unit="step", disable=None)
-    for _ in progress:
-        batch = paths[:, tg.randint(0, paths.shape[1], (64,))]
-        loss = ((model(batch[0]) - batch) ** 2).mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        progress.set_postfix(loss=f"{loss.item():.5f}", refresh=False)
+    batches = DrawnBatches(lambda: paths[:, tg.randint(0, paths.shape[1], (64,))])
+    if not Trainer(model, optimizer, batches, distance, scheduler=schedule).fit(steps):
+        raise KeyboardInterrupt
 
 
 def error(found: tg.Tensor, truth: tg.Tensor) -> float:
@@ -163,14 +153,16 @@ def disagreement(field: nn.Module, paths: tg.Tensor) -> float:
 
 
 def main(argv=None) -> int:
-    args = parse_arguments(argv)
-    os.makedirs(args.out, exist_ok=True)
+    return run_example(run, parser(__doc__, "spiral", steps=1500).parse_args(argv))
+
+
+def run(args) -> int:
     tg.manual_seed(args.seed)
     fine = np.linspace(0, END, 2 * LAYERS + 1)  # every second one lies between the observations
     paths, test = trajectories(512, TIMES), trajectories(512, fine)
     resnet, neural_ode = ResNet(), NeuralODE()
-    train(resnet, paths, args.steps, "ResNet    ")
-    train(neural_ode, paths, args.steps, "neural ODE")
+    train(resnet, paths, args.steps)
+    train(neural_ode, paths, args.steps)
     with tg.no_grad():
         of_resnet, of_ode = resnet(test[0]), neural_ode(test[0], fine)
     errors = {"ResNet": error(of_resnet, test[::2]), "neural ODE": error(of_ode[::2], test[::2])}
@@ -205,13 +197,7 @@ def main(argv=None) -> int:
 
 def check(measured: dict[str, float]) -> int:
     """Print what was expected and measured; 1 if something lies outside of what was expected."""
-    outside = 0
-    for what, value in measured.items():
-        low, high = EXPECTED[what]
-        outside += not low <= value <= high
-        mark = "" if low <= value <= high else "   <-- outside"
-        print(f"{what:46s} expected: {low:g} to {high:g}   measured: {value:.3g}{mark}")
-    return int(outside > 0)
+    return max(report_band(what, value, *EXPECTED[what]) for what, value in measured.items())
 
 
 @tg.no_grad()

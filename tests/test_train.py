@@ -1,5 +1,6 @@
 """The trainer: wherever a run is interrupted, and with however many threads: the same bits."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from tinygen.models.gpt import GPT, GPTConfig
 from tinygen.optim.lr_scheduler import WarmupCosineLR
 from tinygen.serialization import CheckpointError
 from tinygen.text import RandomWindows
-from tinygen.train import Trainer, interruptible
+from tinygen.train import DrawnBatches, Trainer, interruptible
 
 IDS = np.random.default_rng(0).integers(13, size=400)
 
@@ -64,8 +65,8 @@ def assert_same(a, b):
 def test_it_trains():
     trainer = make()
     assert fit(trainer, 20)
-    assert trainer.step == len(trainer.losses) == 20 and trainer.scheduler.last_epoch == 20
-    assert np.mean(trainer.losses[-5:]) < np.mean(trainer.losses[:5])
+    assert trainer.step == len(trainer.losses["loss"]) == 20 and trainer.scheduler.last_epoch == 20
+    assert np.mean(trainer.losses["loss"][-5:]) < np.mean(trainer.losses["loss"][:5])
     assert all(p.grad is None for p in trainer.model.parameters())
     assert fit(trainer, 20) and trainer.step == 20  # nothing left to do
 
@@ -81,7 +82,7 @@ def test_one_step_is_the_update_that_one_would_write_by_hand():
     assert norm.item() > 0.5  # so that the clipping was of consequence
     other.optimizer.step()
     other.scheduler.step()
-    assert found == expected.item() and trainer.losses == [found]
+    assert found == {"loss": expected.item()} and trainer.losses == {"loss": [expected.item()]}
     assert_same(trainer.model.state_dict(), other.model.state_dict())
     assert_same(trainer.optimizer.state_dict(), other.optimizer.state_dict())
 
@@ -127,6 +128,167 @@ def test_progress_is_shown_with_speed(capsys):
     assert "3/3" in last and "loss=" in last and "chars/s=" in last and "val=1.500" in last
 
 
+# ---- Averages of the weights ---------------------------------------------------------------------
+
+
+def test_the_average_follows_the_weights_step_by_step():
+    trainer = make(ema=0.5)
+    assert trainer.ema is not None and not trainer.ema.training
+    expected = None
+    for _ in range(4):
+        trainer.train_step()
+        weights = {name: p.detach().numpy().copy() for name, p in trainer.model.named_parameters()}
+        expected = weights if expected is None else {
+            name: 0.5 * expected[name] + 0.5 * weights[name] for name in weights
+        }  # fmt: skip
+    for name, p in trainer.ema.module.named_parameters():
+        np.testing.assert_allclose(p.detach().numpy(), expected[name], rtol=1e-6, atol=1e-8)
+
+
+def test_averaging_changes_nothing_in_training():
+    plain, averaged = make(), make(ema=0.9)
+    for trainer in (plain, averaged):
+        tg.manual_seed(3)
+        fit(trainer, 3)
+    assert_same(plain.model.state_dict(), averaged.model.state_dict())
+    assert plain.ema is None
+
+
+# ---- Several optimizers --------------------------------------------------------------------------
+
+
+class Pair(tg.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.G, self.D = tg.nn.Linear(2, 3), tg.nn.Linear(3, 1)
+
+
+def adversarial(trainer, batch):
+    """G wants D(G(x)) to be high, D low: and D sees that G first."""
+    fakes = trainer.model.G(batch)
+    D = trainer.model.D
+    found = {"D": trainer.descend((D(fakes.detach()) ** 2 + D(fakes.detach())).mean(), "D")}
+    return {**found, "G": trainer.descend(-D(fakes).mean(), "G")}
+
+
+def make_pair(checkpoint=None, seed=0, update=adversarial, **options) -> Trainer:
+    tg.manual_seed(seed)
+    pair = Pair()
+    optimizers = {
+        "G": tg.optim.Adam(pair.G.parameters(), lr=0.01),
+        "D": tg.optim.SGD(pair.D.parameters(), lr=0.1, momentum=0.9),
+    }
+    schedules = {
+        name: tg.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        for name, optimizer in optimizers.items()
+    }
+    batches = DrawnBatches(lambda: tg.randn(4, 2))
+    return Trainer(
+        pair, optimizers, batches, update=update, scheduler=schedules, checkpoint=checkpoint,
+        ema=0.5, ema_of=pair.G, **options,
+    )  # fmt: skip
+
+
+def test_a_step_of_two_optimizers_is_what_one_would_write_by_hand():
+    trainer, other = make_pair(grad_clip=None), make_pair()
+    tg.manual_seed(3)
+    found = trainer.train_step()
+    tg.manual_seed(3)
+    x, (G, D) = next(other.batches), (other.model.G, other.model.D)
+    fakes = G(x)
+    d_loss = (D(fakes.detach()) ** 2 + D(fakes.detach())).mean()
+    d_loss.backward()
+    other.optimizer["D"].step()
+    g_loss = -D(fakes).mean()  # D has moved
+    g_loss.backward()
+    other.optimizer["G"].step()
+    assert found == {"D": d_loss.item(), "G": g_loss.item()}
+    assert_same(trainer.model.state_dict(), other.model.state_dict())
+    assert all(p.grad is None for p in trainer.model.parameters())
+    assert {s.last_epoch for s in trainer.scheduler.values()} == {1}
+    assert trainer.optimizer["D"].param_groups[0]["lr"] == pytest.approx(0.09)
+
+
+def test_each_optimizer_has_its_gradients_clipped_by_themselves():
+    """The weights of D move by lr · 1e-3 at most in the first step, those of G as they like."""
+    trainer = make_pair(grad_clip=1e-3)
+    before = {name: p.detach().numpy().copy() for name, p in trainer.model.named_parameters()}
+    trainer.train_step()
+    moved = {
+        name: p.detach().numpy() - before[name] for name, p in trainer.model.named_parameters()
+    }
+    norm = np.sqrt(sum((moved[f"D.{part}"] ** 2).sum() for part in ("weight", "bias")))
+    np.testing.assert_allclose(norm, 0.1 * 1e-3, rtol=1e-3)
+
+
+def test_only_the_part_that_was_named_is_averaged():
+    trainer = make_pair()
+    trainer.train_step()
+    assert isinstance(trainer.ema.module, tg.nn.Linear)
+    assert_same(trainer.ema.module.state_dict(), trainer.model.G.state_dict())
+
+
+def test_losses_are_kept_and_shown_by_name(capsys):
+    trainer = make_pair()
+    trainer.fit(3)
+    assert {name: len(values) for name, values in trainer.losses.items()} == {"D": 3, "G": 3}
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "D=" in last and "G=" in last
+
+
+def test_resuming_two_optimizers_is_bit_identical(tmp_path):
+    straight = make_pair()
+    fit(straight, 8)
+    fit(make_pair(tmp_path / "run"), 4)
+    resumed = make_pair(tmp_path / "run", seed=99)
+    resumed.resume()
+    assert resumed.step == 4
+    fit(resumed, 8)
+    assert_same(straight.state_dict(), resumed.state_dict())
+
+
+def test_a_loss_with_a_name_that_is_not_finite():
+    trainer = make_pair(update=lambda trainer, batch: {"D": 1.0, "G": float("inf")})
+    with pytest.raises(FloatingPointError, match="the loss G of step 1 is inf; try a lower"):
+        fit(trainer, 2)
+
+
+def test_checkpoints_of_other_parts(tmp_path):
+    fit(make_pair(tmp_path / "run"), 1)
+    another = make_pair(tmp_path / "run")
+    another.optimizer = {"critic": another.optimizer["D"], "G": another.optimizer["G"]}
+    with pytest.raises(CheckpointError, match=r"run does not fit .*optimizer critic"):
+        another.resume()
+    with_place = make_pair(tmp_path / "run")
+    with_place.batches = RandomWindows(IDS, 6, 4)
+    with pytest.raises(CheckpointError, match=r"run does not fit .*generator"):
+        with_place.resume()
+
+
+def test_drawn_batches_do_not_take_a_place_for_nothing():
+    with pytest.raises(ValueError, match="the data of the checkpoint have a place"):
+        DrawnBatches(lambda: 0).load_state_dict({"generator": {}})
+    assert list(itertools.islice(DrawnBatches(lambda: 7), 3)) == [7, 7, 7]
+
+
+def test_what_a_step_is_must_be_said_once():
+    pair = Pair()
+    optimizer = tg.optim.SGD(pair.parameters(), lr=0.1)
+    batches = DrawnBatches(lambda: 0)
+    with pytest.raises(TypeError, match="a loss, or an update"):
+        Trainer(pair, optimizer, batches)
+    with pytest.raises(TypeError, match="a loss, or an update"):
+        Trainer(pair, optimizer, batches, loss, update=adversarial)
+    with pytest.raises(TypeError, match="2 optimizers need an update"):
+        Trainer(pair, {"G": optimizer, "D": optimizer}, batches, loss)
+
+
+def test_an_optimizer_that_is_not_there():
+    trainer = make_pair(update=lambda t, x: {"c": t.descend(t.model.G(x).sum(), "critic")})
+    with pytest.raises(KeyError, match="there is no optimizer 'critic', but G, D"):
+        fit(trainer, 1)
+
+
 # ---- The same bits -------------------------------------------------------------------------------
 
 
@@ -134,7 +296,8 @@ def test_progress_is_shown_with_speed(capsys):
 def test_resuming_is_bit_identical(tmp_path, own_generator):
     def fresh(name, seed):
         generator = tg.Generator(seed + 5) if own_generator else None
-        return make(tmp_path / name, seed, generator=generator, about={"name": name})
+        about = {"name": name}
+        return make(tmp_path / name, seed, generator=generator, about=about, ema=0.9)
 
     straight = fresh("straight", 0)
     fit(straight, 20, eval_every=10, evaluate=lambda: {"val": 2.5})
@@ -229,7 +392,7 @@ def larger_run(steps: int = 20) -> bytes:
     trainer = Trainer(model, optimizer, RandomWindows(ids, 64, 12), loss)
     fit(trainer, steps)
     arrays = [p.array for p in model.parameters()]
-    return b"".join(x.tobytes() for x in [*arrays, np.array(trainer.losses)])
+    return b"".join(x.tobytes() for x in [*arrays, np.array(trainer.losses["loss"])])
 
 
 def test_the_number_of_threads_changes_no_bit():
@@ -286,7 +449,7 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path):
     trainer.loss = interrupt_at(3)
     handler = signal.getsignal(signal.SIGINT)
     assert fit(trainer, 20) is False
-    assert trainer.step == len(trainer.losses) == 3
+    assert trainer.step == len(trainer.losses["loss"]) == 3
     assert signal.getsignal(signal.SIGINT) is handler
     resumed = make(tmp_path / "run", seed=9)
     resumed.resume()
@@ -353,7 +516,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path):
         fit(trainer, 6, eval_every=1, evaluate=lambda: {"val": 1.0})
     assert (tmp_path / "run").read_bytes() == before
     trainer.resume()
-    assert trainer.step == 4 and len(trainer.losses) == 4
+    assert trainer.step == 4 and len(trainer.losses["loss"]) == 4
 
 
 # ---- Checkpoints that do not fit -----------------------------------------------------------------

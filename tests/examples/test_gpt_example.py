@@ -1,6 +1,5 @@
 """examples/gpt.py as people run it: results, going on after Ctrl-C, a clear line for mistakes."""
 
-import importlib.util
 import os
 import pathlib
 import re
@@ -9,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import gpt
 import numpy as np
 import pytest
 
@@ -37,13 +37,10 @@ def run(folder, *arguments) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def example():
     """The example as a module: mistakes in arguments need no process of their own."""
-    spec = importlib.util.spec_from_file_location("gpt_example", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return gpt
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +98,8 @@ def test_resuming_goes_on_to_more_steps(trained, tmp_path):
     assert status == 0, err
     assert "GPT" in out and is_png(out_folder / "loss.png")
     after = tg.load(out_folder / "checkpoint.safetensors")
-    assert after["step"] == len(after["losses"]) == 30
-    np.testing.assert_array_equal(after["losses"][:20], before["losses"])
+    assert after["step"] == len(after["losses"]["loss"]) == 30
+    np.testing.assert_array_equal(after["losses"]["loss"][:20], before["losses"]["loss"])
     assert [e["step"] for e in after["evaluations"]] == [10, 20, 30]
     assert after["about"]["settings"]["steps"] == 30
     assert after["about"]["settings"]["n_embd"] == 16
@@ -131,7 +128,7 @@ def test_ctrl_c_saves_and_tells_the_command_that_goes_on(tmp_path):
     assert status == 0, err
     after = tg.load(tmp_path / file)
     assert after["step"] == 400
-    np.testing.assert_array_equal(after["losses"][: int(step)], state["losses"])
+    np.testing.assert_array_equal(after["losses"]["loss"][: int(step)], state["losses"]["loss"])
 
 
 def test_ctrl_c_outside_of_training_needs_no_traceback(example, trained, monkeypatch):

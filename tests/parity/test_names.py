@@ -76,6 +76,8 @@ autograd.detect_anomaly autograd.functional.vjp autograd.functional.jvp
 autograd.functional.jacobian autograd.functional.hessian autograd.functional.hvp
 autograd.functional.vhp autograd.forward_ad.dual_level autograd.forward_ad.make_dual
 autograd.forward_ad.unpack_dual utils.checkpoint.checkpoint utils.checkpoint.checkpoint_sequential
+optim.swa_utils.AveragedModel optim.swa_utils.get_ema_avg_fn optim.swa_utils.get_ema_multi_avg_fn
+optim.swa_utils.get_swa_avg_fn
 """
 
 
