@@ -132,6 +132,7 @@ LAYERS = [
 ABOVE = {"tinygen", "tinygen.__main__"}  # import whatever they like
 THIRD_PARTY = {
     "kernels": {"numpy", "numba", "llvmlite", "threadpoolctl"},
+    "data": {"numpy", "sklearn"},
     "serialization": {"numpy", "safetensors"},
     "train": {"numpy", "tqdm"},
     "viz": {"numpy", "matplotlib"},

@@ -1,5 +1,5 @@
-"""What PyTorch has at torch.utils: checkpoint."""
+"""What PyTorch has at torch.utils: checkpoint and data."""
 
-from . import checkpoint
+from . import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
