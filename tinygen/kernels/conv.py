@@ -78,6 +78,11 @@ def serve(places: Sizes, *arrays: np.ndarray) -> bool:
     return fitting and all(serves(a) and a.size for a in arrays)
 
 
+def one_tap(kernel_sizes: Sizes, stride: Sizes, padding: Pairs) -> bool:
+    """Whether windows are single places: then x itself is the matrix of windows."""
+    return math.prod(kernel_sizes) == math.prod(stride) == 1 and not any(map(any, padding))
+
+
 def forward(
     x: np.ndarray,
     w: np.ndarray,
@@ -92,7 +97,7 @@ def forward(
     x, padding = cropped(x, padding)
     padded_sizes = columns.padded_sizes(x.shape[2:], padding)
     places = columns.places_of(padded_sizes, w.shape[2:], stride, dilation)
-    if not serve(places, x, w):
+    if one_tap(w.shape[2:], stride, padding) or not serve(places, x, w):
         return columns.forward(x, w, bias, stride, padding, dilation, groups)
     channels, filters = x.shape[1] // groups, len(w) // groups
     threads = threads_for(len(x) * math.prod(places) * w.size, PARALLEL)
@@ -114,7 +119,8 @@ def input_gradient(
 ) -> np.ndarray:
     """dx [examples, channels, *sizes] for the cotangent dy of y; also known as the transposed
     convolution of dy, to which a bias [channels] may be added."""
-    if not serve(dy.shape[2:], dy, w) or not math.prod(sizes):
+    ready = serve(dy.shape[2:], dy, w) and math.prod(sizes)
+    if one_tap(w.shape[2:], stride, padding) or not ready:
         return columns.input_gradient(dy, w, bias, sizes, stride, padding, dilation, groups)
     filters, channels = len(w) // groups, w.shape[1]
     threads = threads_for(dy.size // dy.shape[1] * w.size, PARALLEL)

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from tinygen.kernels import conv_columns as columns
-from tinygen.kernels.conv import LAID_OUT, LANES, cropped, serve, whole
+from tinygen.kernels.conv import LAID_OUT, LANES, cropped, one_tap, serve, whole
 from tinygen.kernels.conv_lines import copy, lay_out
 from tinygen.kernels.conv_plan import (
     LINES,
@@ -56,7 +56,8 @@ def weight_gradient(
     """dw [filters, channels / groups, *kernel], summed over examples, for the cotangent dy of y."""
     x, padding = cropped(x, padding)
     known = (tuple(kernel_sizes), stride, padding, dilation)
-    if not serve(dy.shape[2:], x, dy) or not math.prod(kernel_sizes):
+    ready = serve(dy.shape[2:], x, dy) and math.prod(kernel_sizes)
+    if one_tap(kernel_sizes, stride, padding) or not ready:
         return columns.weight_gradient(x, dy, *known, groups)
     examples, channels, filters = len(x), x.shape[1] // groups, dy.shape[1] // groups
     plan = best_plan(forward_plan, examples, LAID_OUT, channels, x.shape[2:], *known)
