@@ -18,6 +18,8 @@ class Task(Base):
         return x, random.standard_normal((BATCH, LATENT), np.float32)
 
     def model(self, m):
+        if m.__name__ == "tinygen":
+            return tinygen_model()
         nn = m.nn
 
         class GAN(nn.Module):
@@ -37,6 +39,8 @@ class Task(Base):
         return GAN()
 
     def discriminator_loss(self, m, model, x, z):
+        if m.__name__ == "tinygen":
+            return model.discriminator_loss(x, z)
         softplus = m.nn.functional.softplus
         model.discriminator.requires_grad_(True)
         with m.no_grad():
@@ -45,6 +49,8 @@ class Task(Base):
         return softplus(-real_score).mean() + softplus(fake_score).mean()
 
     def generator_loss(self, m, model, x, z):
+        if m.__name__ == "tinygen":
+            return model.generator_loss(z)
         model.discriminator.requires_grad_(False)
         return m.nn.functional.softplus(-model.discriminator(model.generator(z))).mean()
 
@@ -54,15 +60,17 @@ class Task(Base):
 
         h = z
         for i in (0, 3):
-            h = jax.nn.relu(batch_norm(p, f"generator.{i + 1}", linear(p, f"generator.{i}", h)))
-        return jnp.tanh(linear(p, "generator.6", h))
+            h = jax.nn.relu(
+                batch_norm(p, f"generator.layers.{i + 1}", linear(p, f"generator.layers.{i}", h))
+            )
+        return jnp.tanh(linear(p, "generator.layers.6", h))
 
     def jax_score(self, p, x):
         import jax
 
-        h = jax.nn.leaky_relu(linear(p, "discriminator.0", x), 0.2)
-        h = batch_norm(p, "discriminator.3", linear(p, "discriminator.2", h))
-        return linear(p, "discriminator.5", jax.nn.leaky_relu(h, 0.2))
+        h = jax.nn.leaky_relu(linear(p, "discriminator.layers.0", x), 0.2)
+        h = batch_norm(p, "discriminator.layers.3", linear(p, "discriminator.layers.2", h))
+        return linear(p, "discriminator.layers.5", jax.nn.leaky_relu(h, 0.2))
 
     def jax_discriminator_loss(self, p, x, z):
         import jax
@@ -75,6 +83,16 @@ class Task(Base):
         import jax
 
         return jax.nn.softplus(-self.jax_score(p, self.jax_generator(p, z))).mean()
+
+
+def tinygen_model():
+    from tinygen.models.gan import GAN
+    from tinygen.models.gan_networks import MLPDiscriminator, MLPGenerator
+
+    return GAN(
+        MLPGenerator(LATENT, (PIXELS,), (256, 512), norm="batch", tanh=True),
+        MLPDiscriminator((PIXELS,), (512, 256), norm="batch"),
+    )
 
 
 def linear(p, name, x):
