@@ -75,6 +75,7 @@ def input_gradient(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tens
     with enable_grad():
         x = x.detach().requires_grad_()
         (g,) = grad(discriminator(x).sum(), x, create_graph=True)
+        assert g is not None  # for types: grad raises where x has no part in the score
         return g.flatten(1)
 
 
