@@ -1,6 +1,6 @@
 """Scaled dot-product attention, forward and backward, [batch, heads, length, width].
 
-python benchmarks/side_by_side.py benchmarks/attention.py tinygen,torch
+python -m benchmarks attention
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 The U-Net sees 16 images of 28 × 28, the DCGAN's generator makes 32 of 32 × 32 from noise.
 
-python benchmarks/side_by_side.py benchmarks/conv.py tinygen,torch
+python -m benchmarks conv
 """
 
 import importlib

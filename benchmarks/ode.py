@@ -1,6 +1,6 @@
 """ODE solvers against torchdiffeq: solving, and a gradient, of a small network's flow.
 
-python benchmarks/side_by_side.py benchmarks/ode.py tinygen,torch
+python -m benchmarks ode
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Optimizer steps, and clipping the norm of gradients: of a small GPT's 52 parameters (0.2 million
 numbers) and of 20 large ones (20 million).
 
-python benchmarks/side_by_side.py benchmarks/optimizers.py tinygen,torch
+python -m benchmarks optimizers
 """
 
 import importlib

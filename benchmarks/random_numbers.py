@@ -1,6 +1,6 @@
 """Random numbers: few, some and many of them; and dropout, forward and backward.
 
-python benchmarks/side_by_side.py benchmarks/random_numbers.py tinygen,torch
+python -m benchmarks random_numbers
 """
 
 import importlib

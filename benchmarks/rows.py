@@ -1,6 +1,6 @@
 """Functions of rows and of elements: normalisation, losses, activations, arithmetic, sums.
 
-    python benchmarks/side_by_side.py benchmarks/rows.py tinygen,torch
+    python -m benchmarks rows
 
 Forward and backward, on two threads; "forward" says that there is nothing to differentiate.
 """
