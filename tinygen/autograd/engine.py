@@ -178,6 +178,8 @@ def seed(output: Tensor, g) -> Tensor:
 
 def needed_places(outputs, wanted, since: int) -> set[int]:
     """The ids of the places between `outputs` and `wanted`: those whose cotangents are of use."""
+    # A node leads to older ones only: none that is older than all of `wanted` lies in between.
+    since = max(since, min((getattr(x.place, "number", 0) for x in wanted), default=0))
     stack = [x.node for x in outputs if x.node is not None]
     nodes = {node.number: node for node in stack}
     while stack:
