@@ -10,7 +10,20 @@
 The names are PyTorch's. The engine is in `tinygen.autograd`; read it from `autograd/tensor.py` on.
 """
 
-from . import autograd, data, distributions, linalg, nn, ode, optim, sampling, sde, special, utils
+from . import (
+    autograd,
+    data,
+    distributions,
+    linalg,
+    nn,
+    ode,
+    optim,
+    sampling,
+    sde,
+    special,
+    utils,
+    viz,
+)
 from .autograd.creation import *
 from .autograd.devices import backends, cuda, device
 from .autograd.dtypes import (
