@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tinygen.data import digits, mnist, mnist_10k, read_idx
+from tinygen.data.digits import held_out
 
 files = sys.modules["tinygen.data.mnist"]  # tinygen.data.mnist itself is the function
 
@@ -31,12 +32,15 @@ def test_digits_are_images_between_0_and_1():
 
 def test_digits_are_split_in_two():
     images, labels = digits()
+    everything = [x.tobytes() + bytes([y]) for x, y in zip(images.array, labels.tolist())]
     train, test = digits("train"), digits("test")
     assert len(train[0]) == len(train[1]) == 1618 and len(test[0]) == len(test[1]) == 179
-    assert np.array_equal(test[0].array, images.array[9::10])
-    assert np.array_equal(test[1].array, labels.array[9::10])
-    shares = np.bincount(test[1].array, minlength=10)
-    assert shares.min() >= 8
+    for images, labels in (train, test):  # together all of them, each with its label
+        found = (x.tobytes() + bytes([y]) for x, y in zip(images.array, labels.tolist()))
+        for sample in found:
+            everything.remove(sample)
+    assert not everything
+    assert np.abs(np.bincount(test[1].array) - 17.9).max() < 4 * np.sqrt(17.9)
     with pytest.raises(ValueError, match=r"split is .*'valid'"):
         digits("valid")
 
@@ -94,7 +98,18 @@ def test_mnist_is_read_from_the_data_folder_or_the_cache(places, place, packed):
 def test_ten_thousand_are_split_in_two(places):
     put(places[0])
     assert [len(mnist_10k(split)[1]) for split in ("all", "train", "test")] == [20, 18, 2]
-    assert mnist_10k("test")[1].tolist() == [9, 9]
+    assert mnist_10k("test")[1].tolist() != mnist_10k("train")[1].tolist()[:2]
+
+
+@pytest.mark.parametrize("n", [0, 9, 10, 1797, 10_000])
+def test_what_is_held_out_is_a_tenth_in_any_part_and_any_period(n):
+    held = held_out(n)
+    assert held.sum() == n // 10
+    for period in range(1, 11) if n > 1000 else ():
+        shares = [held[begin::period].mean() for begin in range(period)]
+        np.testing.assert_allclose(shares, 0.1, atol=0.02)
+    for part in np.array_split(held, 10) if n > 1000 else ():
+        assert abs(part.mean() - 0.1) < 0.02
 
 
 def test_mnist_is_downloaded_once_and_kept(places, capsys):

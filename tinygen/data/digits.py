@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..autograd.tensor import Tensor
@@ -12,7 +14,7 @@ __all__ = ["digits", "held_out"]
 def digits(split: str = "all") -> tuple[Tensor, Tensor]:
     """Images [n, 1, 8, 8], float32 in [0, 1] (multiples of 1/16), and labels [n], int64, 0 to 9.
 
-    split: "all", 1,797 of them; "test", every tenth, 179; "train", the 1,618 others.
+    split: "all", 1,797 of them; "test", a tenth, 179; "train", the 1,618 others.
 
     Alpaydin & Kaynak 1998, "Optical recognition of handwritten digits" (UCI, CC BY 4.0).
     """
@@ -34,8 +36,10 @@ def part_of(images: Tensor, labels: Tensor, split: str) -> tuple[Tensor, Tensor]
 
 
 def held_out(n: int) -> np.ndarray:
-    """Which of n samples are kept for tests, bool [n]: every tenth, from number 9 on.
+    """Which of n samples are kept for tests, bool [n]: n // 10 of them, always the same.
 
-    Such data lie in the order in which people wrote them; so both parts get some of each hand.
+    Such data lie in the order in which people wrote them, and many wrote 0 to 9 in turn. Multiples
+    of the golden ratio spread over the whole order, and keep step with no period in it.
     """
-    return np.arange(n) % 10 == 9
+    fractions = np.arange(n) * ((math.sqrt(5) - 1) / 2) % 1
+    return fractions.argsort().argsort() < n // 10

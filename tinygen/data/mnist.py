@@ -55,7 +55,7 @@ def mnist(split: str = "train") -> tuple[Tensor, Tensor]:
 def mnist_10k(split: str = "all") -> tuple[Tensor, Tensor]:
     """MNIST from the 10,000 images of its test files, a small download and enough to learn from.
 
-    split: "all"; "test", every tenth, 1,000; "train", the 9,000 others. Otherwise as `mnist`.
+    split: "all"; "test", a tenth, 1,000; "train", the 9,000 others. Otherwise as `mnist`.
     """
     return part_of(*mnist("test"), split)
 
