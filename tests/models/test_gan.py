@@ -10,7 +10,7 @@ import tinygen as tg
 from tinygen import nn
 from tinygen.autograd import grad
 from tinygen.models.gan import GAN, LOSSES, gradient_penalty, r1_penalty
-from tinygen.models.gan_networks import DCGANDiscriminator, MLPDiscriminator
+from tinygen.models.gan_networks import Conditional, DCGANDiscriminator, MLPDiscriminator
 
 X = np.linspace(-9, 9, 18001)
 
@@ -183,6 +183,31 @@ def test_the_trained_discriminator_is_p_over_p_plus_q():
 def test_with_least_squares_the_score_itself_is_p_over_p_plus_q():
     found = trained_scores("least-squares")
     assert integral(abs(found - P / (P + Q)) * (P + Q) / 2) < 0.02
+
+
+def test_told_the_class_the_discriminator_has_a_best_for_each():
+    """p(x | y) / (p(x | y) + q(x)) for data N(-1, 0.5²) of class 0 and N(1.2, 0.4²) of class 1."""
+
+    class Same(Shift):
+        def forward(self, z, labels):
+            return super().forward(z)
+
+    gan = GAN(Same(0.2), Conditional(MLPDiscriminator((3,), (32, 32)), 2).double())
+    optimizer = tg.optim.Adam(gan.discriminator.parameters(), lr=1e-2)
+    schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, 700)
+    rng = np.random.default_rng(0)
+    for _ in range(700):
+        labels, draws = rng.integers(0, 2, 1024), rng.standard_normal(1024)
+        real = np.where(labels == 0, 0.5 * draws - 1.0, 0.4 * draws + 1.2)[:, None]
+        gan.discriminator_loss(tg.tensor(real), labels=tg.tensor(labels)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    for label, p in enumerate((normal(X, -1.0, 0.5), normal(X, 1.2, 0.4))):
+        with tg.no_grad():
+            score = gan.discriminator(tg.tensor(X[:, None]), tg.full((len(X),), label))
+        found = sigmoid(score.array)
+        assert integral(abs(found - p / (p + Q)) * (p + Q) / 2) < 0.02
 
 
 @pytest.mark.parametrize("shift", [-0.7, 0.2, 1.5])

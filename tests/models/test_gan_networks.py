@@ -11,6 +11,7 @@ import tinygen as tg
 from tinygen import nn
 from tinygen.models.gan import GAN
 from tinygen.models.gan_networks import (
+    Conditional,
     DCGANDiscriminator,
     DCGANGenerator,
     MLPDiscriminator,
@@ -179,6 +180,39 @@ def test_images_that_cannot_be_halved(shape, layers, sentence):
 def test_inputs_of_the_wrong_shape(network, given, sentence):
     with pytest.raises(ValueError, match=sentence):
         network(tg.randn(*given))
+
+
+# ---- Classes -------------------------------------------------------------------------------------
+
+
+def pair_for_classes():
+    return GAN(Conditional(DCGANGenerator(3 + 10, (1, 8, 8), 4), 10),
+               Conditional(DCGANDiscriminator((1 + 10, 8, 8), 4, norm=None), 10),
+               gradient_penalty_weight=1.0, r1_gamma=1.0)  # fmt: skip
+
+
+def test_both_networks_are_told_the_class():
+    gan, labels = pair_for_classes().eval(), tg.tensor([7, 0, 9])
+    images = gan.sample(3, labels, generator=tg.Generator(1))
+    assert images.shape == (3, 1, 8, 8)
+    same = gan.sample(3, labels, generator=tg.Generator(1))
+    other = gan.sample(3, tg.tensor([7, 1, 9]), generator=tg.Generator(1))
+    np.testing.assert_array_equal(images.array, same.array)
+    assert [(a != b).any() for a, b in zip(images.array, other.array)] == [False, True, False]
+    scores, others = gan.discriminator(images, labels), gan.discriminator(images, labels * 0)
+    assert (scores.array != others.array).tolist() == [True, False, True]
+    gan.discriminator_loss(images, labels=labels).backward()
+    gan.generator_loss(3, labels).backward()
+    assert all(p.grad is not None for p in gan.parameters())
+
+
+@pytest.mark.parametrize(("labels", "error", "sentence"), [
+    ([7, 0, 10], IndexError, "10"), ([7, 0, -1], IndexError, "-1"),
+    ([7, 0], ValueError, "a label for each of 3 inputs"),
+])  # fmt: skip
+def test_labels_that_are_not_there(labels, error, sentence):
+    with pytest.raises(error, match=sentence):
+        pair_for_classes().sample(3, tg.tensor(labels))
 
 
 def test_unknown_norms():

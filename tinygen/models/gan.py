@@ -132,6 +132,10 @@ def check_finite(real: Tensor) -> None:
         )
 
 
+def told(labels: Tensor | None) -> tuple[Tensor, ...]:
+    return () if labels is None else (labels,)
+
+
 class GAN(nn.Module):
     """A generator, a discriminator, and the loss of each.
 
@@ -175,29 +179,36 @@ class GAN(nn.Module):
         dtype = next(self.generator.parameters()).dtype
         return randn(n, self.generator.latent_dim, dtype=dtype, generator=generator)
 
-    def discriminator_loss(self, real: Tensor, z: Tensor | None = None) -> Tensor:
+    def discriminator_loss(
+        self, real: Tensor, z: Tensor | None = None, labels: Tensor | None = None
+    ) -> Tensor:
         """The discriminator's loss, penalties included, for real samples [B, *shape] against as
-        many fakes, made of noise z [B, latent_dim] (by default drawn)."""
+        many fakes, made of noise z [B, latent_dim] (by default drawn). The labels [B], if any, are
+        told to both networks."""
         check_finite(real)
         with no_grad():
-            fake = self.generator(self.noise(len(real)) if z is None else z)
+            z = self.noise(len(real)) if z is None else z
+            fake = self.generator(z, *told(labels))
+        score = lambda x: self.discriminator(x, *told(labels))
         # Apart, for batch norm: together, each would tell the discriminator about the other.
-        loss = LOSSES[self.loss].discriminator(self.discriminator(real), self.discriminator(fake))
+        loss = LOSSES[self.loss].discriminator(score(real), score(fake))
         if self.gradient_penalty_weight:
-            penalty = gradient_penalty(self.discriminator, real, fake)
-            loss = loss + self.gradient_penalty_weight * penalty
+            loss = loss + self.gradient_penalty_weight * gradient_penalty(score, real, fake)
         if self.r1_gamma:
-            loss = loss + 0.5 * self.r1_gamma * r1_penalty(self.discriminator, real)
+            loss = loss + 0.5 * self.r1_gamma * r1_penalty(score, real)
         return loss
 
-    def generator_loss(self, z: Tensor | int) -> Tensor:
+    def generator_loss(self, z: Tensor | int, labels: Tensor | None = None) -> Tensor:
         """The generator's loss for noise z [B, latent_dim], or for as many draws of it. Its
         backward leaves the discriminator's gradients alone."""
         z = self.noise(z) if isinstance(z, int) else z
         with frozen(self.discriminator):
-            return LOSSES[self.loss].generator(self.discriminator(self.generator(z)))
+            fake = self.generator(z, *told(labels))
+            return LOSSES[self.loss].generator(self.discriminator(fake, *told(labels)))
 
     @no_grad()
-    def sample(self, n: int, *, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, labels: Tensor | None = None, *, generator: Generator | None = None
+    ) -> Tensor:
         """n samples [n, *shape]; of batch norm in the mode that the network is in."""
-        return self.generator(self.noise(n, generator))
+        return self.generator(self.noise(n, generator), *told(labels))

@@ -17,7 +17,9 @@ import math
 from collections.abc import Sequence
 
 from .. import nn
+from ..autograd.ops.join import cat
 from ..autograd.tensor import Tensor
+from ..nn import functional as F
 from ..nn.utils.parametrizations import spectral_norm as spectrally_normalised
 
 # ---- Layers --------------------------------------------------------------------------------------
@@ -207,3 +209,31 @@ class DCGANDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_shape("DCGANDiscriminator", "images", x, self.shape)
         return self.layers(x).squeeze(1)
+
+
+# ---- Networks that are told a class --------------------------------------------------------------
+
+
+class Conditional(nn.Module):
+    """A network that is told the class of each sample (Mirza & Osindero 2014, "Conditional
+    generative adversarial nets"): the label joins the input, one number a class, or one channel.
+
+    network: one that takes num_classes more numbers or channels than there are to be, such as
+        DCGANGenerator(100 + 10, ...) or DCGANDiscriminator((1 + 10, 28, 28), ...).
+    """
+
+    def __init__(self, network: nn.Module, num_classes: int):
+        super().__init__()
+        self.network, self.num_classes = network, num_classes
+        if hasattr(network, "latent_dim"):
+            self.latent_dim, self.shape = network.latent_dim - num_classes, network.shape
+        else:
+            self.shape = (network.shape[0] - num_classes, *network.shape[1:])
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """x [B, C] or [B, C, H, W], labels [B] from 0 to num_classes - 1."""
+        if labels.shape != x.shape[:1]:
+            raise ValueError(f"expected a label for each of {len(x)} inputs, not {labels.shape}")
+        y = F.one_hot(labels, self.num_classes).to(x.dtype)  # [B, classes]
+        y = y.view(*y.shape, *[1] * (x.ndim - 2)).expand(*y.shape, *x.shape[2:])
+        return self.network(cat([x, y], 1))
