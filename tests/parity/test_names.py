@@ -76,6 +76,10 @@ autograd.detect_anomaly autograd.functional.vjp autograd.functional.jvp
 autograd.functional.jacobian autograd.functional.hessian autograd.functional.hvp
 autograd.functional.vhp autograd.forward_ad.dual_level autograd.forward_ad.make_dual
 autograd.forward_ad.unpack_dual utils.checkpoint.checkpoint utils.checkpoint.checkpoint_sequential
+utils.data.Dataset utils.data.IterableDataset utils.data.TensorDataset utils.data.Subset
+utils.data.ConcatDataset utils.data.random_split utils.data.DataLoader utils.data.Sampler
+utils.data.RandomSampler utils.data.SequentialSampler utils.data.SubsetRandomSampler
+utils.data.WeightedRandomSampler utils.data.BatchSampler utils.data.default_collate
 optim.swa_utils.AveragedModel optim.swa_utils.get_ema_avg_fn optim.swa_utils.get_ema_multi_avg_fn
 optim.swa_utils.get_swa_avg_fn
 """
