@@ -5,6 +5,7 @@ from .activations import *
 from .attention import *
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *
+from .denoisers import *
 from .dropout import *
 from .layers import *
 from .losses import *

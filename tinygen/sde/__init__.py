@@ -10,13 +10,19 @@
 The names and conventions are torchsde's. What a solver is made of lies in separate files, to be
 read in this order: brownian (the noise), problem (the equation), methods and stochastic_runge_kutta
 (one step), drivers (one step after the other), sdeint, adjoint (gradients in little memory). Ready
-equations are in processes, and, of diffusion models, in schedules and diffusion.
+equations are in processes.
+
+Diffusion models: schedules (how much noise at which time), diffusion (the equations forwards and
+backwards), denoiser (what a network predicts, and what follows from it), samplers (from noise to
+data, by a network or by an exact score), mixture (such scores).
 """
 
 from .adjoint import sdeint_adjoint
 from .brownian import BrownianInterval
+from .denoiser import PREDICTIONS, Denoiser, DenoisingModel, convert
 from .diffusion import VE, VP, DiffusionProcess, ReverseProcess, SubVP
 from .methods import METHODS
+from .mixture import GaussianMixture
 from .processes import (
     BrownianBridge,
     BrownianMotion,
@@ -25,26 +31,63 @@ from .processes import (
     OverdampedLangevin,
     UnderdampedLangevin,
 )
-from .schedules import CosineSchedule, LinearSchedule, NoiseSchedule
+from .samplers import (
+    DDIM,
+    Ancestral,
+    EulerMaruyama,
+    Heun,
+    PredictorCorrector,
+    ProbabilityFlow,
+    Sampler,
+    sample,
+)
+from .schedules import (
+    CosineSchedule,
+    DiscreteSchedule,
+    FlowMatchingSchedule,
+    LinearSchedule,
+    NoiseSchedule,
+    SubVPSchedule,
+    VESchedule,
+    VPSchedule,
+)
 from .sdeint import sdeint
 
 __all__ = [
     "METHODS",
+    "PREDICTIONS",
+    "DDIM",
     "VE",
     "VP",
+    "Ancestral",
     "BrownianBridge",
     "BrownianInterval",
     "BrownianMotion",
     "CosineSchedule",
+    "Denoiser",
+    "DenoisingModel",
     "DiffusionProcess",
+    "DiscreteSchedule",
+    "EulerMaruyama",
+    "FlowMatchingSchedule",
+    "GaussianMixture",
     "GeometricBrownianMotion",
+    "Heun",
     "LinearSchedule",
     "NoiseSchedule",
     "OrnsteinUhlenbeck",
     "OverdampedLangevin",
+    "PredictorCorrector",
+    "ProbabilityFlow",
     "ReverseProcess",
+    "Sampler",
     "SubVP",
+    "SubVPSchedule",
     "UnderdampedLangevin",
+    "VESchedule",
+    "VPSchedule",
+    "convert",
+    "sample",
     "sdeint",
     "sdeint_adjoint",
 ]

@@ -2,13 +2,8 @@
 
 Song, Sohl-Dickstein, Kingma, Kumar, Ermon & Poole 2021, "Score-based generative modeling through
 stochastic differential equations". Each is of the form dx = -½ β(t) x dt + g(t) dW, so that x(t) is
-normal, given x(0), with mean α(t) x(0) and standard deviation σ(t), where
-
-    g² = dσ²/dt + β σ²
-
-    VP      β of a schedule    σ² = 1 - α²           g² = β                      (equations 11, 29)
-    sub-VP  β of a schedule    σ  = 1 - α²           g² = β (1 - α⁴)             (equations 12, 29)
-    VE      β = 0              σ² = s(t)² - s(0)²    g² = ds²/dt                 (equations  9, 29)
+normal, given x(0), with mean α(t) x(0) and standard deviation σ(t): those of a noise schedule, of
+which there is one for each (see schedules.py).
 
 Times are tensors: 0-d, or [batch], with a time for each row of x [batch, ...].
 """
@@ -18,35 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..autograd.ops.elementwise import exp, expm1, log, sqrt
 from ..autograd.random import Generator, randn
 from ..autograd.tensor import Tensor
 from .processes import Process
-from .schedules import LinearSchedule, NoiseSchedule
+from .schedules import LinearSchedule, NoiseSchedule, SubVPSchedule, VESchedule, VPSchedule
 
 Score = Callable[[Tensor, Tensor], Tensor]  # (x [batch, ...], t [batch]) -> ∇ log p_t(x)
 
 
 class DiffusionProcess(Process):
-    """A forward process, on times from 0 to T. What differs between them stands in the subclasses:
-    α, σ, β, g and the distribution at T."""
+    """The forward process of a schedule, on times from 0 to T."""
 
-    T: float = 1.0
-
-    def beta(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def alpha(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def sigma(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def diffusion(self, t: Tensor) -> Tensor:
-        """g(t)"""
-        raise NotImplementedError
-
-    prior_std: float = 1.0
+    def __init__(self, schedule: NoiseSchedule):
+        self.schedule = schedule
+        self.T, self.prior_std = schedule.end, schedule.prior_std
+        # What is asked of the process most is what its schedule says.
+        self.alpha, self.sigma, self.beta = schedule.alpha, schedule.sigma, schedule.beta
+        self.diffusion, self.log_snr = schedule.diffusion, schedule.log_snr
 
     # ---- The equation forwards -------------------------------------------------------------------
 
@@ -60,10 +43,6 @@ class DiffusionProcess(Process):
         """The mean, of the shape of x, and the standard deviation, which broadcasts to it, of x(t)
         given x(0) = x."""
         return beside(self.alpha(t), x) * x, beside(self.sigma(t), x)
-
-    def log_snr(self, t: Tensor) -> Tensor:
-        """ln(α²/σ²): how much is left of the data at t."""
-        return 2 * log(self.alpha(t) / self.sigma(t))
 
     # ---- The distribution at T -------------------------------------------------------------------
 
@@ -95,59 +74,26 @@ class DiffusionProcess(Process):
 
 
 class VP(DiffusionProcess):
-    """Variance preserving: data of variance 1 keeps it. DDPM in continuous time."""
+    """Variance preserving: data of variance 1 keeps it. DDPM in continuous time (equations 11 and
+    29)."""
 
-    def __init__(self, schedule: NoiseSchedule | None = None):
-        self.schedule = schedule or LinearSchedule()
-        self.T = self.schedule.end
-
-    def beta(self, t: Tensor) -> Tensor:
-        return self.schedule.beta(t)
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return exp(self.schedule.integral(t) * -0.5)
-
-    def sigma(self, t: Tensor) -> Tensor:
-        return sqrt(-expm1(-self.schedule.integral(t)))
-
-    def diffusion(self, t: Tensor) -> Tensor:
-        return sqrt(self.beta(t))
+    def __init__(self, schedule: VPSchedule | None = None):
+        super().__init__(schedule or LinearSchedule())
 
 
-class SubVP(VP):
-    """Sub-variance preserving: the mean of VP, and less noise on the way."""
+class SubVP(DiffusionProcess):
+    """Sub-variance preserving: the mean of VP, and less noise on the way (equations 12 and 29)."""
 
-    def sigma(self, t: Tensor) -> Tensor:
-        return -expm1(-self.schedule.integral(t))
-
-    def diffusion(self, t: Tensor) -> Tensor:
-        return sqrt(self.beta(t) * -expm1(self.schedule.integral(t) * -2))
+    def __init__(self, schedule: VPSchedule | None = None):
+        super().__init__(SubVPSchedule(schedule))
 
 
 class VE(DiffusionProcess):
-    """Variance exploding: data under noise of s(t) = sigma_min (sigma_max / sigma_min)^t."""
+    """Variance exploding: data under noise of s(t) = sigma_min (sigma_max / sigma_min)^t (equations
+    9 and 29)."""
 
     def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0, T: float = 1.0):
-        if not 0 < sigma_min < sigma_max:
-            raise ValueError(
-                f"0 < sigma_min < sigma_max must hold; they are {sigma_min:g} and {sigma_max:g}"
-            )
-        self.sigma_min, self.sigma_max, self.T = sigma_min, sigma_max, T
-        self.rate = math.log(sigma_max / sigma_min)
-        self.prior_std = sigma_max
-
-    def beta(self, t: Tensor) -> Tensor:
-        return 0 * t
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return 0 * t + 1
-
-    def sigma(self, t: Tensor) -> Tensor:
-        """√(s(t)² - s(0)²). Near T it is s(t), which Song et al. write everywhere in their code."""
-        return sqrt(expm1(t * (2 * self.rate))) * self.sigma_min
-
-    def diffusion(self, t: Tensor) -> Tensor:
-        return exp(t * self.rate) * (self.sigma_min * math.sqrt(2 * self.rate))
+        super().__init__(VESchedule(sigma_min, sigma_max, T))
 
 
 class ReverseProcess(Process):
@@ -167,7 +113,7 @@ class ReverseProcess(Process):
 
 def beside(t: Tensor, x: Tensor) -> Tensor:
     """Numbers, one for all or one a row [batch], in a shape that broadcasts to x [batch, ...]."""
-    return t.reshape(-1, *(1,) * (x.ndim - 1)) if t.ndim else t
+    return t.to(x.dtype).reshape(-1, *(1,) * (x.ndim - 1)) if t.ndim else t
 
 
 def for_each(t: Tensor, x: Tensor) -> Tensor:
