@@ -14,13 +14,16 @@ equations are in processes.
 
 Diffusion models: schedules (how much noise at which time), diffusion (the equations forwards and
 backwards), denoiser (what a network predicts, and what follows from it), samplers (from noise to
-data, by a network or by an exact score), mixture (such scores).
+data, by a network or by an exact score), guidance (with something given), likelihood, mixture
+(exact scores).
 """
 
 from .adjoint import sdeint_adjoint
 from .brownian import BrownianInterval
 from .denoiser import PREDICTIONS, Denoiser, DenoisingModel, convert
 from .diffusion import VE, VP, DiffusionProcess, ReverseProcess, SubVP
+from .guidance import Inpaint, classifier_free_guidance, classifier_guidance, clipped
+from .likelihood import log_likelihood
 from .methods import METHODS
 from .mixture import GaussianMixture
 from .processes import (
@@ -54,11 +57,9 @@ from .schedules import (
 from .sdeint import sdeint
 
 __all__ = [
+    "DDIM",
     "METHODS",
     "PREDICTIONS",
-    "DDIM",
-    "VE",
-    "VP",
     "Ancestral",
     "BrownianBridge",
     "BrownianInterval",
@@ -73,6 +74,7 @@ __all__ = [
     "GaussianMixture",
     "GeometricBrownianMotion",
     "Heun",
+    "Inpaint",
     "LinearSchedule",
     "NoiseSchedule",
     "OrnsteinUhlenbeck",
@@ -84,9 +86,15 @@ __all__ = [
     "SubVP",
     "SubVPSchedule",
     "UnderdampedLangevin",
+    "VE",
     "VESchedule",
+    "VP",
     "VPSchedule",
+    "classifier_free_guidance",
+    "classifier_guidance",
+    "clipped",
     "convert",
+    "log_likelihood",
     "sample",
     "sdeint",
     "sdeint_adjoint",
