@@ -2,9 +2,12 @@
 
 import gzip
 import hashlib
+import http.client
+import io
 import os
 import struct
 import sys
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -170,7 +173,17 @@ def test_an_interrupted_write_leaves_nothing_that_could_be_read(places, monkeypa
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         mnist("test")
-    assert not any(file.name.endswith(("ubyte", ".gz")) for file in cache.iterdir())
+    assert os.listdir(cache) == []
+
+
+def test_half_an_answer_is_none(places, monkeypatch):
+    class Broken(io.BytesIO):
+        def read(self):
+            raise http.client.IncompleteRead(b"half", 99)
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken())
+    with pytest.raises(FileNotFoundError, match=r"IncompleteRead.*Put it into"):
+        mnist("test")
 
 
 @pytest.mark.parametrize("place", [0, 1])

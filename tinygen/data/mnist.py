@@ -6,11 +6,11 @@ it is downloaded into the cache. Wherever it comes from, its content must have t
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
-import tempfile
-import urllib.request
+import secrets
 import zlib
 from pathlib import Path
 
@@ -101,6 +101,9 @@ def _sha256(content: bytes) -> str:
 
 def _downloaded(name: str) -> bytes:
     """The content of the file `name` from the first mirror that has it; kept in the cache."""
+    import urllib.request  # here, as it takes long to import
+    from http.client import HTTPException
+
     cache, failures = _folders()[-1], []
     for mirror in MIRRORS:
         url = f"{mirror}/{name}.gz"
@@ -109,7 +112,7 @@ def _downloaded(name: str) -> bytes:
             with urllib.request.urlopen(url, timeout=SECONDS) as answer:
                 data = answer.read()
             content = _checked(name, data, url)
-        except (OSError, ValueError) as error:  # urllib's own errors are of the former kind
+        except (OSError, ValueError, HTTPException) as error:  # no answer, a wrong one, half of one
             failures.append(f"{url}: {error}")
             continue
         _write(data, cache / f"{name}.gz")
@@ -122,13 +125,16 @@ def _downloaded(name: str) -> bytes:
 
 def _write(data: bytes, path: Path) -> None:
     """The whole file or none, also if two processes write it at once."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
     except OSError as error:
         say(f"{error}; the file is not kept, and must be downloaded again the next time")
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 # ---- Reading a file ------------------------------------------------------------------------------
