@@ -1,15 +1,14 @@
 """Train a GAN on 25 narrow Gaussians, and count which of them its samples reach.
 
     python examples/gan_25gaussians.py
-    python examples/gan_25gaussians.py --gamma 0     # without the penalty modes are lost
+    python examples/gan_25gaussians.py --gamma 0     # without the penalty
 
 What happens: about a minute on two cores. The generator has to bend one cloud of noise into a grid
-of 5 × 5 islands; those that it leaves out the discriminator cannot show it, and so it would leave
-them out for good ("mode collapse": Srivastava et al. 2017, "VEEGAN"). With the non-saturating loss
-and R1 (Mescheder et al. 2018) all 25 are found by about two thirds of the steps; then, with smaller
-steps, the bridges between them thin out. What is counted, and drawn, is the moving average of the
-generator's weights (Yazıcı et al. 2019). Written into --out: gaussians.png, the samples on the
-discriminator's probability that a point is real.
+of 5 × 5 islands, and may leave some of them out ("mode collapse": Srivastava et al. 2017,
+"VEEGAN"). With the non-saturating loss and R1 (Mescheder et al. 2018) all 25 are found after about
+two thirds of the steps; then, with smaller steps, the bridges between them thin out. What is
+counted, and drawn, is the moving average of the generator's weights (Yazıcı et al. 2019). Written
+into --out: gaussians.png, the samples on the discriminator's probability that a point is real.
 """
 
 import os
