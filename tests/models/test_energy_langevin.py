@@ -84,6 +84,7 @@ def test_samples_have_the_density_of_the_energy():
     distance = abs(np.interp(x, GRID.array[:, 0], cumulative) - (np.arange(4000) + 0.5) / 4000)
     assert distance.max() < 1.95 / math.sqrt(4000) + 0.01  # and 0.01 for the bias
     start = np.sort(model.start(4000).array[:, 0])
+    assert start.std() == pytest.approx(1.5, abs=4 * 1.5 / math.sqrt(8000))
     distance = abs(np.interp(start, GRID.array[:, 0], cumulative) - np.arange(4000) / 4000)
     assert distance.max() > 0.06
 

@@ -24,6 +24,7 @@ from .. import nn
 from ..autograd.engine import grad
 from ..autograd.grad_mode import enable_grad
 from ..autograd.ops.choose import where
+from ..autograd.ops.join import stack
 from ..autograd.random import Generator, rand, randn, randperm
 from ..autograd.tensor import Tensor
 from ..sampling.langevin_dynamics import langevin
@@ -149,14 +150,14 @@ def sliced_score_matching(
     x = check_samples(x, "sliced_score_matching").detach().requires_grad_()
     with enable_grad():
         s = score(energy, x)
-        loss = 0.0
+        terms = []
         for _ in range(projections):
             v = randn(*x.shape, dtype=x.dtype, generator=generator)
             along = (s * v).flatten(1).sum(1)  # [B]
             curvature = (derivative_of_score(along, x) * v).flatten(1).sum(1)
             square = (s * s).flatten(1).sum(1) if variance_reduction else along * along
-            loss = loss + (curvature + 0.5 * square).mean()
-        return loss / projections
+            terms.append(curvature + 0.5 * square)
+        return stack(terms).mean()
 
 
 def denoising_score_matching(
