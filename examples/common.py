@@ -16,7 +16,7 @@ def parser(description: str | None, out: str, steps: int) -> argparse.ArgumentPa
     made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     add = made.add_argument
     add("--seed", type=not_negative, default=0, help="of all random numbers (%(default)s)")
-    add("--steps", type=positive, default=steps, help="of training (%(default)s)")
+    add("--steps", type=positive, default=steps, help=f"of training ({steps})")
     add("--out", metavar="DIR", default=f"runs/{out}", help="where results go (%(default)s)")
     return made
 
