@@ -1,4 +1,7 @@
-"""An MLP VAE with a Bernoulli decoder (Kingma & Welling 2014): 784-512-256-32 and back."""
+"""An MLP VAE with a Bernoulli decoder (Kingma & Welling 2014): 784-512-256-32 and back.
+
+tinygen's side is tinygen.models.vae, PyTorch's is written as people write it.
+"""
 
 import numpy as np
 
@@ -14,20 +17,25 @@ class Task(Base):
 
     def model(self, m):
         nn = m.nn
+        encoder = nn.Sequential(
+            nn.Linear(PIXELS, WIDE), nn.ReLU(),
+            nn.Linear(WIDE, NARROW), nn.ReLU(),
+            nn.Linear(NARROW, 2 * LATENT),
+        )  # fmt: skip
+        decoder = nn.Sequential(
+            nn.Linear(LATENT, NARROW), nn.ReLU(),
+            nn.Linear(NARROW, WIDE), nn.ReLU(),
+            nn.Linear(WIDE, PIXELS),
+        )  # fmt: skip
+        if m.__name__ == "tinygen":
+            from tinygen.models import vae
+
+            return vae.VAE(encoder, decoder, LATENT, vae.Bernoulli())
 
         class VAE(nn.Module):
             def __init__(self):
                 super().__init__()
-                self.encoder = nn.Sequential(
-                    nn.Linear(PIXELS, WIDE), nn.ReLU(),
-                    nn.Linear(WIDE, NARROW), nn.ReLU(),
-                    nn.Linear(NARROW, 2 * LATENT),
-                )  # fmt: skip
-                self.decoder = nn.Sequential(
-                    nn.Linear(LATENT, NARROW), nn.ReLU(),
-                    nn.Linear(NARROW, WIDE), nn.ReLU(),
-                    nn.Linear(WIDE, PIXELS),
-                )  # fmt: skip
+                self.encoder, self.decoder = encoder, decoder
 
             def forward(self, x, noise):
                 mean, log_var = self.encoder(x).chunk(2, dim=-1)
@@ -36,6 +44,8 @@ class Task(Base):
         return VAE()
 
     def loss(self, m, model, x, noise):
+        if m.__name__ == "tinygen":
+            return model.loss(x, noise=noise)
         logits, mean, log_var = model(x, noise)
         F = m.nn.functional
         misfit = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
