@@ -211,14 +211,14 @@ def scaling_table(section: Section, cases: list[Result]) -> str:
 
 def plot(sections):
     """Every section's geometric mean, and every training step by itself, on a logarithmic scale."""
-    from tinygen.viz import COLOURS, GREY, _bare, _figure
+    from tinygen.viz import COLOURS, GREY, bare, panels
 
     steps = [(r.case, r.ratios, {}) for s, cases in sections.items() if s.suite == "steps"
              for r in cases]  # fmt: skip
     rows = [(s.title, means(cases), s.goals) for s, cases in sections.items()
             if s.suite not in ("memory", "scaling")]  # fmt: skip
     rows = [(title, ratios, goals) for title, ratios, goals in [*steps, *rows] if ratios]
-    figure, ((axes,),) = _figure(size=(8, 1.2 + 0.32 * len(rows)))
+    figure, ((axes,),) = panels(size=(8, 1.2 + 0.32 * len(rows)))
     for engine, colour, marker in zip(OTHERS, COLOURS, "os^"):
         points = [(ratios[engine], y) for y, (_, ratios, _) in enumerate(rows) if engine in ratios]
         if points:
@@ -240,5 +240,5 @@ def plot(sections):
     axes.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.5)
     axes.set_xlabel("tinygen's time ÷ the other engine's (left of 1: tinygen is faster)")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    _bare(axes)
+    bare(axes)
     return figure

@@ -2,10 +2,11 @@
 
     python examples/vae_2d.py
 
-What happens: a quarter of a minute on two cores. The decoder bends a plane of codes, normally distributed,
-over five arms of a pinwheel. With two dimensions of codes ∫ p(x | z) p(z) dz can be summed up on a
-grid: so the bounds that are trained and reported elsewhere are seen beside the log p(x) that they
-bound. Written into --out: vae.png with data, samples, density, and where the codes lie.
+What happens: a quarter of a minute on two cores. The decoder bends a plane of codes, normally
+distributed, over five arms of a pinwheel. With two dimensions of codes ∫ p(x | z) p(z) dz can be
+summed up on a grid: so the bounds that are trained and reported elsewhere are seen beside the
+log p(x) that they bound. Written into --out: vae.png with data, samples, density, and where the
+codes lie.
 """
 
 import math
@@ -30,7 +31,7 @@ BANDS = {  # nats; benchmarks/bands/README.md says from where
     "-ELBO is above it by": (0.18, 0.32),
     f"the bound with {K} samples is above it by": (-0.005, 0.05),
 }
-BOUNDS = (-4.0, 4.0, -4.0, 4.0)
+BOUNDS, RESOLUTION = (-4.0, 4.0, -4.0, 4.0), 100  # of the picture
 
 
 def make_model() -> VAE:
@@ -97,7 +98,7 @@ def draw(out: str, model: VAE, test: tg.Tensor) -> None:
     out_of_z = model.decode(z)
     noisy = out_of_z + model.likelihood.log_scale.exp() * tg.randn(TEST, 2)
     viz.scatter(noisy, BOUNDS, colour=viz.COLOURS[1], title="samples", axes=samples)
-    viz.density(lambda x: tg.tensor(log_prob(model, x, 101)), BOUNDS, resolution=100,
+    viz.density(lambda x: tg.tensor(log_prob(model, x, 101)), BOUNDS, resolution=RESOLUTION,
                 title="p(x), by summing over z", axes=density)  # fmt: skip
     mean, log_var = model.encode(test)
     drawn = mean + (0.5 * log_var).exp() * tg.randn(*mean.shape)

@@ -12,7 +12,11 @@ from tinygen import nn
 
 
 @pytest.mark.parametrize("example", [vae_digits, vae_2d])
-def test_a_run_too_short_to_learn_says_so_with_its_exit_code(example, tmp_path, capsys):
+def test_a_run_too_short_to_learn_says_so_with_its_exit_code(
+    example, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(vae_2d, "RESOLUTION", 10)
+    monkeypatch.setattr(vae_2d, "TEST", 100)
     arguments = ["--steps", "2", "--out", str(tmp_path / "run"), "--seed", "3"]
     assert example.main(arguments) == 1
     out, err = capsys.readouterr()

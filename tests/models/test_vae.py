@@ -309,6 +309,18 @@ def test_beta_weighs_the_divergence():
     assert -model.loss(x, beta=4.0, noise=noise).item() == pytest.approx(four.mean(), rel=1e-6)
 
 
+def test_each_sample_of_an_image_has_its_own_label():
+    """Where z says nothing and q(z | x) is the prior, the bound is log p(x | y) itself."""
+    model, x, y = small(classes=3), pixels(4), tg.tensor([0, 2, 1, 0])
+    with tg.no_grad():
+        model.encoder.layers[-1].weight.zero_()
+        model.encoder.layers[-1].bias.zero_()
+        model.decoder[0].weight[:, :3] = 0.0
+    expected = model.likelihood.log_prob(x, model.decode(tg.zeros(4, 3), y))
+    found = model.iwae(x, y, k=5)
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-5)
+
+
 def test_noise_that_is_given_is_used():
     model, x = small(), pixels(4)
     at_mean = model.elbo(x, noise=tg.zeros(4, 3))

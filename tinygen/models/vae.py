@@ -9,8 +9,7 @@ otherwise. What others added is an argument away:
     model.iwae(x, k=64)               importance-weighted bound (Burda, Grosse & Salakhutdinov 2016)
     VAE(…, classes=10).loss(x, y)     conditional VAE (Sohn, Lee & Yan 2015)
 
-Shapes: B images of C channels, H × W; L latent dimensions; k samples of z for each image. All
-densities are in nats an image. Read the networks, then the likelihoods, then VAE.
+B images of C channels, H × W; L latent dimensions; k samples of z an image; densities in nats.
 """
 
 from __future__ import annotations
@@ -97,7 +96,8 @@ class ConvDecoder(nn.Sequential):
     def __init__(self, features: int, channels: Sequence[int], image: Shape):
         C, *small = halved(image, channels)
         first = channels[0], *small
-        layers = [nn.Linear(features, math.prod(first)), nn.ReLU(), nn.Unflatten(1, first)]
+        layers: list[nn.Module] = [nn.Linear(features, math.prod(first)), nn.ReLU()]
+        layers += [nn.Unflatten(1, first)]
         for wide, narrow in zip(channels, [*channels[1:], C]):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1), nn.ReLU()]
         super().__init__(*layers[:-1])
@@ -170,9 +170,9 @@ class Gaussian(nn.Module):
 
     def log_prob(self, x: Tensor, mean: Tensor) -> Tensor:
         """log p(x | z) = −½ Σ ((x − mean)² / σ² + log 2πσ²) [B] (equation 12)"""
-        squares = ((x - mean) * (-self.log_scale).exp()).square().flatten(1)
+        residuals = ((x - mean) * (-self.log_scale).exp()).flatten(1)
         constant = self.log_scale + 0.5 * math.log(2 * math.pi)
-        return -0.5 * squares.sum(1) - squares.shape[1] * constant
+        return -(0.5 * residuals.square() + constant).sum(1)
 
     def mean(self, mean: Tensor) -> Tensor:
         return mean
@@ -224,8 +224,7 @@ class VAE(nn.Module):
         self.likelihood.check(x.array)
         onehot = self.onehot(y, len(x))
         features = self.encoder(x) if onehot is None else self.encoder(x, onehot)
-        mean, log_var = features.chunk(2, -1)
-        return mean, log_var
+        return features.chunk(2, -1)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """z [B, L] -> what the likelihood takes, [B, C, H, W]."""
@@ -235,8 +234,8 @@ class VAE(nn.Module):
     def onehot(self, y: Tensor | None, B: int) -> Tensor | None:
         """The labels y [B] as rows [B, classes] of zeros and a one; None without labels."""
         if (y is None) != (self.classes == 0):
-            given = "without" if y is None else "with"
-            raise ValueError(f"a VAE with classes={self.classes} was called {given} labels")
+            how = f"with{'out' if y is None else ''} labels"
+            raise ValueError(f"a VAE with classes={self.classes} was called {how}")
         if y is None:
             return None
         if y.array.dtype.kind not in "iu" or y.shape != (B,):
