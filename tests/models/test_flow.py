@@ -172,7 +172,7 @@ WRONG = [
     (lambda: MAF(3).sample((2, 3)), ValueError, "the number of samples is an int"),
     (lambda: MAF(3).sample(-1), ValueError, "at least 0, not -1"),
     (lambda: MAF(0), ValueError, "at least one feature"),
-    (lambda: MAF(2, 0), ValueError, "at least one flow"),
+    (lambda: MAF(2, 0), ValueError, "takes at least one flow"),
     (lambda: Permutation([0, 2, 2]), ValueError, "each of 0, …, 2 once; got [0, 2, 2]"),
     (lambda: Compose(Planar(2), Radial(3)), ValueError, "Planar returns z of shape (2,), but"),
     (lambda: MAF(2, base=Normal(tg.zeros(2), 1.0)), ValueError, "Independent(base, n)"),

@@ -19,6 +19,7 @@ from tinygen.models.flow import (
     Compose,
     ConvCoupling,
     Coupling,
+    Couplings,
     Elementwise,
     Glow,
     Inverse,
@@ -148,6 +149,16 @@ def test_gradients_of_a_sample_and_its_density_agree_with_differences(flow):
     if list(flow.parameters()):
         draw = lambda: flow.sample_and_log_prob(2, generator=tg.Generator(3))
         check_gradients(draw, list(flow.parameters()))
+
+
+def test_couplings_are_their_composition():
+    """Couplings takes a shorter way: an odd number of layers, and spline and affine ones."""
+    layers = [Coupling(4, spline(), hidden=SMALL), *(Coupling(4, hidden=SMALL) for _ in range(2))]
+    long, short = randomized(Compose(*layers)), Couplings(*layers)
+    x = points(long, 5)
+    for way in (lambda flow: flow(x), lambda flow: flow.inverse(x)):
+        for expected, found in zip(way(long), way(short)):
+            np.testing.assert_allclose(found.array, expected.array, rtol=0, atol=1e-12)
 
 
 def test_log_prob_and_samples_agree(flow):

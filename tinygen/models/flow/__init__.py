@@ -14,7 +14,7 @@ from .affine import Affine
 from .autoregressive import IAF, MADE, MAF, Autoregressive, MaskedLinear
 from .base import Compose, Flow, Inverse
 from .continuous import FFJORD, TimeMLP
-from .coupling import Coupling, NeuralSpline, RealNVP
+from .coupling import Coupling, Couplings, NeuralSpline, RealNVP
 from .elementwise import Elementwise, Logit
 from .glow import ConvCoupling, Glow, Split, Squeeze, dequantize
 from .linear import ActNorm, LULinear, Permutation
@@ -23,7 +23,7 @@ from .spline import RationalQuadraticSpline
 
 __all__ = [
     "FFJORD", "IAF", "MADE", "MAF", "ActNorm", "Affine", "Autoregressive", "Compose",
-    "ConvCoupling", "Coupling", "Elementwise", "Flow", "Glow", "Inverse", "LULinear", "Logit",
-    "MaskedLinear", "NeuralSpline", "Permutation", "Planar", "Radial", "RationalQuadraticSpline",
-    "RealNVP", "Split", "Squeeze", "TimeMLP", "dequantize",
+    "ConvCoupling", "Coupling", "Couplings", "Elementwise", "Flow", "Glow", "Inverse", "LULinear",
+    "Logit", "MaskedLinear", "NeuralSpline", "Permutation", "Planar", "Radial",
+    "RationalQuadraticSpline", "RealNVP", "Split", "Squeeze", "TimeMLP", "dequantize",
 ]  # fmt: skip

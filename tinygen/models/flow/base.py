@@ -144,21 +144,26 @@ def fitting(base: Distribution | None, latent_shape: tuple[int, ...]) -> Distrib
 # ---- Flows of flows ------------------------------------------------------------------------------
 
 
+def chained(flows: Sequence[Flow]) -> nn.ModuleList:
+    """The flows, if each takes what the one before it returns."""
+    if not flows:
+        raise ValueError("a composition takes at least one flow")
+    for first, second in pairwise(flows):
+        if first.latent_shape != second.event_shape:
+            raise ValueError(
+                f"{type(first).__name__} returns z of shape {first.latent_shape}, but "
+                f"{type(second).__name__} behind it takes {second.event_shape}"
+            )
+    return nn.ModuleList(flows)
+
+
 class Compose(Flow):
     """f = f_n ∘ … ∘ f_1 of the flows f_1, …, f_n; the log-determinants add up."""
 
     def __init__(self, *flows: Flow, base: Distribution | None = None):
-        if not flows:
-            raise ValueError("Compose takes at least one flow")
-        super().__init__(flows[0].event_shape, flows[-1].latent_shape)
-        for first, second in pairwise(flows):
-            if first.latent_shape != second.event_shape:
-                raise ValueError(
-                    f"{type(first).__name__} returns z of shape {first.latent_shape}, but "
-                    f"{type(second).__name__} behind it takes {second.event_shape}"
-                )
-        self.flows = nn.ModuleList(flows)
-        self.base = fitting(base, self.latent_shape)
+        chain = chained(flows)
+        super().__init__(chain[0].event_shape, chain[-1].latent_shape)
+        self.flows, self.base = chain, fitting(base, self.latent_shape)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x, total = self.flows[0](x)
