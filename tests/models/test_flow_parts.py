@@ -189,6 +189,7 @@ def test_gradients_by_the_adjoint_equation_are_those_through_the_steps(trace):
         flow = FFJORD(2, hidden=(8,), trace=trace, adjoint=adjoint, rtol=1e-8, atol=1e-8).double()
         (-flow.log_prob(x).mean()).backward()
         found.append(np.concatenate([p.grad.array.ravel() for p in flow.parameters()]))
+        assert flow.sample(3).shape == (3, 2)
     assert np.abs(found[0]).max() > 0.01
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-6)
 
