@@ -2,48 +2,81 @@
 
     z = (x - mean) rstd,   y = z weight + bias,   rstd = 1 / sqrt(variance + eps)
 
-mean and (biased) variance are those of each example and group of channels, with all places; or, if
-`groups` is None, of each channel, with all examples and places. With dz = dy weight, and means over
-the same sets, the gradients are
+mean and (biased) variance are those of a set of planes, a plane being the places of one example and
+channel. With `groups`, a set is a group of channels of one example; without (None), a channel in
+all examples. With dz = dy weight, and means over the same sets, the gradients are
 
     dx = rstd (dz - mean(dz) - z mean(dz z)),   dweight = sum dy z,   dbias = sum dy
 
-Shapes: x, y and their gradients [examples, channels, places]; weight, bias [channels]. The numbers
-of one example and channel, a plane, lie in a row: kernels sum over planes, and go over them with a
-coefficient each; what is between is NumPy on a few numbers, [examples, groups, channels of each].
-Statistics are [examples, groups, 1], or [1, channels, 1].
+or dx = rstd dz, if mean and variance are `fixed` numbers. Shapes: x, y and their gradients
+[examples, channels, *places]; weight, bias [channels]; mean, variance, rstd [sets]. One set after
+the other, three times forward and twice backward. (Planes of one number lie in columns, or make up
+rows: `column_norm` and `layer_norm` have kernels for these.)
 """
+
+import math
 
 import numpy as np
 
-from tinygen.kernels import column_norm
+from tinygen.kernels import layer_norm
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.simd import (
-        LANES,
-        broadcast,
-        first,
-        load_first,
-        store_first,
-        sum_lanes,
-        where,
-    )
+    from tinygen.kernels.reductions import squares_of, sum_of
+    from tinygen.kernels.simd import LANES, broadcast, load_first, store_first, sum_lanes
 
 PARALLEL = 16_384  # elements from which two threads are faster than one
 
 
+# ---- NumPy lines ---------------------------------------------------------------------------------
+
+
+def by_group(x, groups):
+    """x as [examples, groups, channels of each, places], or as [examples, channels, 1, places]; and
+    over which axes of that to normalise."""
+    examples, channels, *places = x.shape
+    if groups is None:
+        return x.reshape(examples, channels, 1, math.prod(places)), (0, 3)
+    return x.reshape(examples, groups, channels // groups, math.prod(places)), (2, 3)
+
+
+def statistics_reference(x, groups):
+    planes, axes = by_group(x, groups)
+    count = x.dtype.type(math.prod(planes.shape[a] for a in axes) or np.nan)
+    mean = planes.sum(axes, keepdims=True) / count
+    variance = ((planes - mean) ** 2).sum(axes) / count
+    return mean.reshape(-1), variance.reshape(-1)
+
+
+def apply_reference(x, groups, weight, bias, mean, rstd):
+    planes, _ = by_group(x, groups)
+    mean, rstd = (s.reshape(-1, planes.shape[1], 1, 1) for s in (mean, rstd))
+    weight, bias = (w.reshape(*planes.shape[1:3], 1) for w in (weight, bias))
+    return ((planes - mean) * rstd * weight + bias).reshape(x.shape)
+
+
+def backward_reference(dy, x, groups, weight, mean, rstd, fixed):
+    (planes, axes), g = by_group(x, groups), by_group(dy, groups)[0]
+    mean, rstd = (s.reshape(-1, planes.shape[1], 1, 1) for s in (mean, rstd))
+    z, dz = (planes - mean) * rstd, g * weight.reshape(*planes.shape[1:3], 1)
+    dweight, dbias = (g * z).sum((0, 3)).reshape(-1), g.sum((0, 3)).reshape(-1)
+    if x.size and not fixed:
+        dz = dz - dz.mean(axes, keepdims=True) - z * (dz * z).mean(axes, keepdims=True)
+    return (dz * rstd).reshape(x.shape), dweight, dbias
+
+
+# ---- Calls ---------------------------------------------------------------------------------------
+
+
 def statistics(x: np.ndarray, groups: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, variance); NaN of nothing."""
-    if of_vectors(x, groups):
-        mean, variance = column_norm.statistics(x[:, :, 0])
-        return mean[None, :, None], variance[None, :, None]
-    shape, axes, count = by_group(x, groups)
-    count = count or np.nan
-    mean = plane_sums(x, None).reshape(shape).sum(axes, keepdims=True) / x.dtype.type(count)
-    squares = plane_sums(x, spread_out(mean, shape)).reshape(shape)
-    return mean, squares.sum(axes, keepdims=True) / x.dtype.type(count)
+    """(mean, variance), NaN of nothing."""
+    if not serves(x) or x.size == 0:
+        return statistics_reference(x, groups)
+    number, *layout = sets(x, groups)
+    mean, variance = np.empty((2, number), np.float32)
+    find_statistics(planes_of(x), number, *layout, mean, variance, threads_for(x.size, PARALLEL))
+    return mean, variance
 
 
 def forward(
@@ -54,15 +87,16 @@ def forward(
     eps: float,
     known: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(y, mean, rstd); no weight counts as ones, no bias as zeros. known: the statistics of x."""
-    shape, _, _ = by_group(x, groups)
-    mean, variance = known or statistics(x, groups)
-    rstd = (1 / np.sqrt(variance + eps)).astype(x.dtype)
-    scale = rstd * per_channel(weight, shape, x.dtype)
-    if of_vectors(x, groups):
-        y = column_norm.forward(x[:, :, 0], scale.reshape(-1), bias, mean.reshape(-1))
-        return y[:, :, None], mean, rstd
-    y = scaled_planes(x, spread_out(mean, shape), spread_out(scale, shape), bias)
+    """(y, mean, rstd); no weight counts as ones, no bias as zeros. known: the mean and variance to
+    take, if these are not those of x, or have been computed."""
+    weight, bias = of_channels(1, weight, x), of_channels(0, bias, x)
+    if not serves(x) or x.size == 0:
+        mean, rstd = with_rstd(known or statistics_reference(x, groups), x, eps)
+        return apply_reference(x, groups, weight, bias, mean, rstd), mean, rstd
+    layout, y, threads = sets(x, groups), np.empty(x.shape, x.dtype), threads_for(x.size, PARALLEL)
+    mean, rstd = with_rstd(known, x, eps) if known else np.empty((2, layout[0]), x.dtype)
+    normalise(planes_of(x), *layout, weight, bias, eps, bool(known), mean, rstd, planes_of(y),
+              threads)  # fmt: skip
     return y, mean, rstd
 
 
@@ -73,182 +107,145 @@ def backward(
     weight: np.ndarray | None,
     mean: np.ndarray,
     rstd: np.ndarray,
+    fixed: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(dx, dweight, dbias) for the cotangent dy of y."""
-    shape, axes, count = by_group(x, groups)
-    if of_vectors(x, groups):
-        w = np.ones((), x.dtype) if weight is None else weight
-        columns = (mean.reshape(-1), rstd.reshape(-1))
-        dx, dweight, dbias = column_norm.backward(dy[:, :, 0], x[:, :, 0], w, *columns)
-        return dx[:, :, None], dweight, dbias
-    centre, w = spread_out(mean, shape), per_channel(weight, shape, x.dtype)
-    sums, products = plane_products(dy, x, centre)  # of dy, and of dy (x - mean)
-    sums, products = sums.reshape(shape), products.reshape(shape) * rstd
-    mean_dz = (sums * w).sum(axes, keepdims=True) / max(count, 1)
-    mean_dzz = (products * w).sum(axes, keepdims=True) / max(count, 1)
-    steep, flat = spread_out(rstd * rstd * mean_dzz, shape), spread_out(rstd * mean_dz, shape)
-    dx = combined_planes(dy, x, centre, spread_out(rstd * w, shape), steep, flat)
-    return dx, products.sum(0).reshape(-1), sums.sum(0).reshape(-1)
+    """(dx, dweight, dbias) for the cotangent dy of y. fixed: whether mean and rstd are constants,
+    not those of x."""
+    weight = of_channels(1, weight, x)
+    if not serves(x) or x.size == 0:
+        return backward_reference(dy, x, groups, weight, mean, rstd, fixed)
+    dx, sums = np.empty(x.shape, x.dtype), np.empty((2, *x.shape[:2]), x.dtype)
+    differentiate(planes_of(dy), planes_of(x), *sets(x, groups), weight, mean, rstd, fixed,
+                  planes_of(dx), sums, threads_for(x.size, PARALLEL))  # fmt: skip
+    dweight, dbias = sums.sum(1)
+    return dx, dweight, dbias
 
 
-def of_vectors(x, groups) -> bool:
-    """Whether planes are single numbers: then columns are what lies in rows."""
-    return groups is None and x.shape[2] == 1
+def of_channels(default: float, values: np.ndarray | None, x: np.ndarray) -> np.ndarray:
+    """The weight, or bias, of each channel."""
+    return layer_norm.constant(default, x.shape[1], x.dtype) if values is None else plain(values)
 
 
-def by_group(x, groups):
-    """The shape [examples, groups, channels of each]; over which of its axes to average; and how
-    many numbers that are."""
-    examples, channels, places = x.shape
+def with_rstd(known, x, eps):
+    """(mean, rstd) in the type of x, of (mean, variance)."""
+    mean, variance = known
+    rstd = 1 / np.sqrt(variance + eps)
+    return plain(mean.astype(x.dtype, copy=False)), rstd.astype(x.dtype, copy=False)
+
+
+def planes_of(x):
+    """[examples, channels, *places] as [examples, channels, places], as kernels expect it."""
+    return plain(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
+
+
+def sets(x, groups):
+    """How many sets there are; how many planes each has; and how many planes lie from one of these
+    to the next, and from the first one of a set to that of the next set."""
+    examples, channels = x.shape[:2]
     if groups is None:
-        return (examples, channels, 1), (0, 2), examples * places
-    return (examples, groups, channels // groups), (2,), channels // groups * places
-
-
-def spread_out(values, shape):
-    """One number for each plane, [examples channels], of one for each group."""
-    return np.ascontiguousarray(np.broadcast_to(values, shape)).reshape(-1)
-
-
-def per_channel(weight, shape, dtype):
-    """The weights as [1, groups, channels of each]."""
-    return np.ones((), dtype) if weight is None else weight.reshape(1, *shape[1:])
-
-
-# ---- Over planes ---------------------------------------------------------------------------------
-
-
-def plane_sums(x, centre):
-    """The sum of each plane; with `centre` that of (x - centre)²."""
-    rows = x.reshape(-1, x.shape[2])
-    if not serves(x) or x.size == 0:
-        return rows.sum(1) if centre is None else ((rows - centre[:, None]) ** 2).sum(1)
-    sums, squares = np.empty(len(rows), np.float32), centre is not None
-    centre = centre if squares else sums  # which is not read then
-    sum_planes(plain(rows), centre, squares, sums, threads_for(x.size, PARALLEL))
-    return sums
-
-
-def scaled_planes(x, centre, scale, bias):
-    """(x - centre) scale + bias, centre and scale being of each plane, bias of each channel."""
-    examples, channels, places = x.shape
-    shift = np.tile(np.zeros(channels, x.dtype) if bias is None else bias, examples)
-    rows = x.reshape(-1, places)
-    if not serves(x) or x.size == 0:
-        y = (rows - centre[:, None]) * scale[:, None] + shift[:, None]
-        return y.reshape(x.shape)
-    y = np.empty(rows.shape, np.float32)
-    scale_planes(plain(rows), centre, scale, shift, y, threads_for(x.size, PARALLEL))
-    return y.reshape(x.shape)
-
-
-def plane_products(dy, x, centre):
-    """The sums of dy and of dy (x - centre) of each plane."""
-    g, rows = dy.reshape(-1, x.shape[2]), x.reshape(-1, x.shape[2])
-    if not serves(x) or x.size == 0:
-        return g.sum(1), (g * (rows - centre[:, None])).sum(1)
-    sums, products = np.empty((2, len(rows)), np.float32)
-    multiply_planes(plain(g), plain(rows), centre, sums, products, threads_for(x.size, PARALLEL))
-    return sums, products
-
-
-def combined_planes(dy, x, centre, scale, steep, flat):
-    """dy scale - (x - centre) steep - flat."""
-    g, rows = dy.reshape(-1, x.shape[2]), x.reshape(-1, x.shape[2])
-    if not serves(x) or x.size == 0:
-        dx = g * scale[:, None] - (rows - centre[:, None]) * steep[:, None] - flat[:, None]
-        return dx.reshape(x.shape)
-    dx, threads = np.empty(rows.shape, np.float32), threads_for(x.size, PARALLEL)
-    combine_planes(plain(g), plain(rows), centre, scale, steep, flat, dx, threads)
-    return dx.reshape(x.shape)
+        return channels, examples, channels, 1
+    return examples * groups, channels // groups, 1, channels // groups
 
 
 # ---- Kernels -------------------------------------------------------------------------------------
 
 
 @kernel(parallel=True)
-def sum_planes(x, centre, squares, sums, threads):
+def find_statistics(x, number, planes, step, jump, mean, variance, threads):
     if threads == 1:
-        sum_part(x, centre, squares, sums, 0, len(x))
+        statistics_part(x, 0, number, planes, step, jump, mean, variance)
     else:
         for t in prange(threads):
-            begin, end = t * len(x) // threads, (t + 1) * len(x) // threads
-            sum_part(x, centre, squares, sums, begin, end)
+            begin, end = t * number // threads, (t + 1) * number // threads
+            statistics_part(x, begin, end, planes, step, jump, mean, variance)
 
 
 @kernel
-def sum_part(x, centre, squares, sums, begin, end):
-    places = x.shape[1]
-    for r in range(begin, end):
-        total, m = broadcast(0.0), centre[r] if squares else 0.0
-        for c in range(0, places, LANES):
-            left = places - c
-            v = load_first(x, r * places + c, left)
-            if squares:
-                d = where(first(left), v - m, 0.0)
-                v = d * d
-            total = total + v
-        sums[r] = sum_lanes(total)
+def statistics_part(x, begin, end, planes, step, jump, mean, variance):
+    for s in range(begin, end):
+        mean[s], variance[s] = statistics_of_set(x, s * jump, planes, step)
+
+
+@kernel
+def statistics_of_set(x, first, planes, step):
+    """(mean, variance). Planes that follow on one another are one row of numbers."""
+    places = x.shape[2]
+    runs, length = (1, planes * places) if step == 1 else (planes, places)
+    total, squares = 0.0, 0.0
+    for r in range(runs):
+        total += sum_of(x, (first + r * step) * places, length)
+    mean = total / (planes * places)
+    for r in range(runs):
+        squares += squares_of(x, (first + r * step) * places, length, mean)
+    return mean, squares / (planes * places)
 
 
 @kernel(parallel=True)
-def scale_planes(x, centre, scale, shift, y, threads):
+def normalise(x, number, planes, step, jump, weight, bias, eps, known, mean, rstd, y, threads):
     if threads == 1:
-        scale_part(x, centre, scale, shift, y, 0, len(x))
+        normalise_part(x, 0, number, planes, step, jump, weight, bias, eps, known, mean, rstd, y)
     else:
         for t in prange(threads):
-            begin, end = t * len(x) // threads, (t + 1) * len(x) // threads
-            scale_part(x, centre, scale, shift, y, begin, end)
+            begin, end = t * number // threads, (t + 1) * number // threads
+            normalise_part(x, begin, end, planes, step, jump, weight, bias, eps, known, mean, rstd,
+                           y)  # fmt: skip
 
 
 @kernel
-def scale_part(x, centre, scale, shift, y, begin, end):
-    places = x.shape[1]
-    for r in range(begin, end):
-        for c in range(0, places, LANES):
-            at, left = r * places + c, places - c
-            z = load_first(x, at, left) - centre[r]
-            store_first(y, at, z * scale[r] + shift[r], left)
+def normalise_part(x, begin, end, planes, step, jump, weight, bias, eps, known, mean, rstd, y):
+    channels, places = x.shape[1:]
+    for s in range(begin, end):
+        if not known:
+            mean[s], variance = statistics_of_set(x, s * jump, planes, step)
+            rstd[s] = 1 / math.sqrt(variance + eps)
+        for plane in range(s * jump, s * jump + planes * step, step):
+            scale, shift = rstd[s] * weight[plane % channels], bias[plane % channels]
+            for i in range(0, places, LANES):
+                at, left = plane * places + i, places - i
+                store_first(y, at, (load_first(x, at, left) - mean[s]) * scale + shift, left)
 
 
 @kernel(parallel=True)
-def multiply_planes(dy, x, centre, sums, products, threads):
+def differentiate(
+    dy, x, number, planes, step, jump, weight, mean, rstd, fixed, dx, sums, threads
+):  # fmt: skip
     if threads == 1:
-        multiply_part(dy, x, centre, sums, products, 0, len(x))
+        gradients(dy, x, 0, number, planes, step, jump, weight, mean, rstd, fixed, dx, sums)
     else:
         for t in prange(threads):
-            begin, end = t * len(x) // threads, (t + 1) * len(x) // threads
-            multiply_part(dy, x, centre, sums, products, begin, end)
+            begin, end = t * number // threads, (t + 1) * number // threads
+            gradients(dy, x, begin, end, planes, step, jump, weight, mean, rstd, fixed, dx, sums)
 
 
 @kernel
-def multiply_part(dy, x, centre, sums, products, begin, end):
-    places = x.shape[1]
-    for r in range(begin, end):
-        total, total_z = broadcast(0.0), broadcast(0.0)
-        for c in range(0, places, LANES):
-            at, left = r * places + c, places - c
-            g = load_first(dy, at, left)  # 0 beyond the plane's end
-            total = total + g
-            total_z = total_z + g * (load_first(x, at, left) - centre[r])
-        sums[r], products[r] = sum_lanes(total), sum_lanes(total_z)
-
-
-@kernel(parallel=True)
-def combine_planes(dy, x, centre, scale, steep, flat, dx, threads):
-    if threads == 1:
-        combine_part(dy, x, centre, scale, steep, flat, dx, 0, len(x))
-    else:
-        for t in prange(threads):
-            begin, end = t * len(x) // threads, (t + 1) * len(x) // threads
-            combine_part(dy, x, centre, scale, steep, flat, dx, begin, end)
+def gradients(dy, x, begin, end, planes, step, jump, weight, mean, rstd, fixed, dx, sums):
+    """dx of some sets, and what each of their planes adds to dweight and dbias."""
+    dweight, dbias = sums[0].reshape(-1), sums[1].reshape(-1)
+    channels, places = x.shape[1:]
+    for s in range(begin, end):
+        dz_mean, dzz_mean, last = 0.0, 0.0, s * jump + planes * step
+        for plane in range(s * jump, last, step):
+            total, total_z = plane_sums(dy, x, plane * places, places, mean[s])
+            dbias[plane], dweight[plane] = total, total_z * rstd[s]
+            dz_mean += weight[plane % channels] * dbias[plane] / (planes * places)
+            dzz_mean += weight[plane % channels] * dweight[plane] / (planes * places)
+        flat = 0.0 if fixed else rstd[s] * dz_mean
+        steep = 0.0 if fixed else rstd[s] * rstd[s] * dzz_mean
+        for plane in range(s * jump, last, step):
+            scale = rstd[s] * weight[plane % channels]
+            for i in range(0, places, LANES):
+                at, left = plane * places + i, places - i
+                d, g = load_first(x, at, left) - mean[s], load_first(dy, at, left)
+                store_first(dx, at, g * scale - d * steep - flat, left)
 
 
 @kernel
-def combine_part(dy, x, centre, scale, steep, flat, dx, begin, end):
-    places = x.shape[1]
-    for r in range(begin, end):
-        for c in range(0, places, LANES):
-            at, left = r * places + c, places - c
-            z = load_first(x, at, left) - centre[r]
-            store_first(dx, at, load_first(dy, at, left) * scale[r] - z * steep[r] - flat[r], left)
+def plane_sums(dy, x, begin, places, mean):
+    """The sums of dy and of dy (x - mean) over a plane."""
+    total, total_z = broadcast(0.0), broadcast(0.0)
+    for i in range(0, places, LANES):
+        at, left = begin + i, places - i
+        g = load_first(dy, at, left)  # 0 beyond the plane's end
+        total = total + g
+        total_z = g * (load_first(x, at, left) - mean) + total_z
+    return sum_lanes(total), sum_lanes(total_z)

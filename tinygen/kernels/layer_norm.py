@@ -7,7 +7,9 @@ mean and (biased) variance are those of each row. With dz = dy weight, the gradi
     dx = rstd (dz - mean(dz) - z mean(dz z)),   dweight = sum over rows of dy z,   dbias = ... of dy
 
 Shapes: x, y and their gradients [rows, columns]; weight, bias [columns]; mean, rstd [rows]. A row
-is passed over three times forward and twice backward, while it is in the L1 cache.
+is passed over three times forward and twice backward, while it is in the L1 cache. Weights and
+biases may also be several times as many as columns: then rows take them in turn, as the groups of
+group normalisation do.
 """
 
 import functools
@@ -19,15 +21,8 @@ from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.simd import (
-        LANES,
-        broadcast,
-        first,
-        load_first,
-        store_first,
-        sum_lanes,
-        where,
-    )
+    from tinygen.kernels.reductions import squares_of, sum_of
+    from tinygen.kernels.simd import LANES, broadcast, load_first, store_first, sum_lanes
 
 PARALLEL = 16_384  # elements: there one thread takes 14 µs, and to share work costs about 4
 CHUNKS = 16  # pieces in which rows are summed up, whatever the number of threads
@@ -36,13 +31,15 @@ CHUNKS = 16  # pieces in which rows are summed up, whatever the number of thread
 def forward_reference(x, weight, bias, eps):
     mean, variance = x.mean(1), x.var(1)
     rstd = (1 / np.sqrt(variance + eps)).astype(x.dtype)
-    return (x - mean[:, None]) * rstd[:, None] * weight + bias, mean, rstd
+    z = (x - mean[:, None]) * rstd[:, None]
+    return z * np.resize(weight, x.shape) + np.resize(bias, x.shape), mean, rstd
 
 
 def backward_reference(dy, x, weight, mean, rstd):
-    z, dz = (x - mean[:, None]) * rstd[:, None], dy * weight
+    z, dz = (x - mean[:, None]) * rstd[:, None], dy * np.resize(weight, x.shape)
     dx = dz - dz.mean(1, keepdims=True) - z * (dz * z).mean(1, keepdims=True)
-    return dx * rstd[:, None], (dy * z).sum(0), dy.sum(0)
+    dweight, dbias = ((dy * a).reshape(-1, len(weight)).sum(0) for a in (z, 1))
+    return dx * rstd[:, None], dweight, dbias
 
 
 def forward(
@@ -65,7 +62,7 @@ def backward(
     weight = constant(1, x.shape[1], x.dtype) if weight is None else plain(weight)
     if not serves(x) or x.size == 0:
         return backward_reference(dy, x, weight, mean, rstd)
-    dx, sums = np.empty(x.shape, x.dtype), np.zeros((CHUNKS, 2, x.shape[1]), x.dtype)
+    dx, sums = np.empty(x.shape, x.dtype), np.zeros((CHUNKS, 2, len(weight)), x.dtype)
     threads = threads_for(x.size, PARALLEL)
     backward_rows(plain(dy), plain(x), weight, plain(mean), plain(rstd), dx, sums, threads)
     dweight, dbias = sums.sum(0)
@@ -95,25 +92,14 @@ def forward_rows(x, weight, bias, eps, y, mean, rstd, threads):
 def normalise(x, begin, end, weight, bias, eps, y, mean, rstd):
     columns = x.shape[1]
     for r in range(begin, end):
-        row = r * columns
-        total = broadcast(0.0)
-        for c in range(0, columns, LANES):
-            total = total + load_first(x, row + c, columns - c)
-        m = sum_lanes(total) / columns
-
-        total = broadcast(0.0)
-        for c in range(0, columns, LANES):
-            left = columns - c
-            d = where(first(left), load_first(x, row + c, left) - m, 0.0)
-            total = total + d * d
-        s = 1 / math.sqrt(sum_lanes(total) / columns + eps)
-
+        row, w = r * columns, r * columns % weight.size
+        m = sum_of(x, row, columns) / columns
+        s = 1 / math.sqrt(squares_of(x, row, columns, m) / columns + eps)
         for c in range(0, columns, LANES):
             left = columns - c
             z = (load_first(x, row + c, left) - m) * s
-            store_first(
-                y, row + c, z * load_first(weight, c, left) + load_first(bias, c, left), left
-            )
+            scale, shift = load_first(weight, w + c, left), load_first(bias, w + c, left)
+            store_first(y, row + c, z * scale + shift, left)
         mean[r], rstd[r] = m, s
 
 
@@ -132,21 +118,22 @@ def gradients(begin, end, dy, x, weight, mean, rstd, dx, sums):
     """dx of some chunks of rows, and the sums over each: dweight in [:, 0], dbias in [:, 1]."""
     rows, columns = x.shape
     for chunk in range(begin, end):
-        dweight, dbias = 2 * chunk * columns, (2 * chunk + 1) * columns
         for r in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
-            row, m, s = r * columns, mean[r], rstd[r]
+            row, w, m, s = r * columns, r * columns % weight.size, mean[r], rstd[r]
+            dweight = 2 * chunk * weight.size + w
+            dbias = dweight + weight.size
             total, total_z = broadcast(0.0), broadcast(0.0)
             for c in range(0, columns, LANES):
                 left = columns - c
                 z, g = (load_first(x, row + c, left) - m) * s, load_first(dy, row + c, left)
                 store_first(sums, dweight + c, load_first(sums, dweight + c, left) + g * z, left)
                 store_first(sums, dbias + c, load_first(sums, dbias + c, left) + g, left)
-                dz = g * load_first(weight, c, left)  # 0 beyond the row's end, where z is not
+                dz = g * load_first(weight, w + c, left)  # 0 beyond the row's end, where z is not
                 total = total + dz
                 total_z = total_z + dz * z
             dz_mean, dzz_mean = sum_lanes(total) / columns, sum_lanes(total_z) / columns
             for c in range(0, columns, LANES):
                 left = columns - c
                 z = (load_first(x, row + c, left) - m) * s
-                dz = load_first(dy, row + c, left) * load_first(weight, c, left)
+                dz = load_first(dy, row + c, left) * load_first(weight, w + c, left)
                 store_first(dx, row + c, (dz - dz_mean - z * dzz_mean) * s, left)

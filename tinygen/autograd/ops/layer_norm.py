@@ -26,7 +26,7 @@ def _(x, weight, bias, eps):
 @layer_norm.gradient
 def _(g, saved, wanted, x, weight, bias, eps):
     dx, dweight, dbias = kernels.backward(rows(g), rows(x), weight, *saved)
-    return dx.reshape(x.shape), dweight, dbias, None
+    return like(dx, x), dweight, dbias, None
 
 
 @Fused
@@ -46,4 +46,9 @@ def _(x, weight, eps):
 @rms_normal.gradient
 def _(g, saved, wanted, x, weight, eps):
     dx, dweight = rms_norm.backward(rows(g), rows(x), weight, *saved)
-    return dx.reshape(x.shape), dweight, None
+    return like(dx, x), dweight, None
+
+
+def like(dx, x):
+    """dx in the shape of x; itself if it has that, for who owns its memory may keep it."""
+    return dx if dx.shape == x.shape else dx.reshape(x.shape)

@@ -14,14 +14,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygen.autograd import Tensor, no_grad
+from tinygen.autograd import Tensor
 from tinygen.autograd.ops import layer_norm as ops_layer_norm
-from tinygen.autograd.ops.elementwise import rsqrt
-from tinygen.autograd.ops.group_norm import normalised_groups
+from tinygen.autograd.ops.group_norm import normalised_groups, statistics
 from tinygen.autograd.ops.reduce import norm
 from tinygen.autograd.ops.window import constant_pad_nd, window_sum
 from tinygen.autograd.registry import ShapeError, composition
-from tinygen.kernels.group_norm import statistics
+from tinygen.autograd.tensor import note_writes
 
 __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
@@ -88,11 +87,6 @@ def rms_norm(
 # ---- Over places, and the batch ------------------------------------------------------------------
 
 
-def per_channel(x: Tensor, ndim: int) -> Tensor:
-    """[..., C] as [..., C, 1, 1]: for an input [N, C, *sizes] of `ndim` dimensions."""
-    return x.reshape(*x.shape, *[1] * (ndim - 2))
-
-
 def check_channels(op: str, input: Tensor, **tensors: Tensor | None) -> None:
     """Refuse what has not one number for each channel of input [N, C, *sizes]."""
     if input.ndim < 2:
@@ -103,12 +97,6 @@ def check_channels(op: str, input: Tensor, **tensors: Tensor | None) -> None:
                 f"{op}: {name} must have {input.shape[1]} elements, one for each channel of the "
                 f"input {input.shape}; got shape {x.shape}"
             )
-
-
-def scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """x · weight + bias, both of one number for each channel."""
-    x = x if weight is None else x * per_channel(weight, x.ndim)
-    return x if bias is None else x + per_channel(bias, x.ndim)
 
 
 @composition
@@ -122,7 +110,7 @@ def group_norm(
     """The channels of [N, C, *sizes] in `num_groups` groups, each example's of which are
     normalised together with all their places (Wu & He 2018)."""
     check_channels("group_norm", input, weight=weight, bias=bias)
-    N, C = input.shape[:2]
+    C = input.shape[1]
     if num_groups < 1 or C % num_groups:
         raise ShapeError(
             f"group_norm: the number of channels must be divisible by num_groups={num_groups}; "
@@ -130,8 +118,7 @@ def group_norm(
         )
     if input.array.size == C and num_groups == C:
         raise ValueError(f"group_norm: Expected more than 1 value per channel, got {input.shape}")
-    planes = input.reshape(N, C, math.prod(input.shape[2:]))
-    return normalised_groups(planes, num_groups, weight, bias, eps).reshape(input.shape)
+    return normalised_groups(input, num_groups, weight, bias, eps)
 
 
 @composition
@@ -162,13 +149,12 @@ def batch_norm(
         check_several_values(input.shape, dims, "batch_norm")
     elif running_mean is None or running_var is None:
         raise RuntimeError("batch_norm: running_mean and running_var are needed unless training")
-    if not training:
-        normal = normalized(input, dims, running_mean, running_var, False, momentum, eps)
-        return scaled(normal, weight, bias)
-    planes = input.reshape(*input.shape[:2], math.prod(input.shape[2:]))
-    known = statistics(planes.array, None)
-    follow(running_mean, running_var, *map(Tensor, known), count_of(input, dims), momentum)
-    return normalised_groups(planes, None, weight, bias, eps, known).reshape(input.shape)
+    if training:
+        known = statistics(input.array, None)
+        follow(running_mean, running_var, known, count_of(input, dims), momentum)
+    else:
+        known = running_mean.array.copy(), running_var.array.copy()
+    return normalised_groups(input, None, weight, bias, eps, known, not training)
 
 
 @composition
@@ -189,26 +175,18 @@ def instance_norm(
         bias=bias,
     )  # fmt: skip
     dims = tuple(range(2, input.ndim))
-    if use_input_stats:
-        check_several_values(input.shape, dims, "instance_norm")
-    elif running_mean is None or running_var is None:
-        raise RuntimeError(
-            "instance_norm: running_mean and running_var are needed unless use_input_stats"
-        )
-    normal = normalized(input, dims, running_mean, running_var, use_input_stats, momentum, eps)
-    return scaled(normal, weight, bias)
-
-
-def normalized(x, dims, running_mean, running_var, from_input, momentum, eps) -> Tensor:
-    """x [N, C, *sizes] with mean 0 and variance 1: its own over `dims`, or the running ones."""
-    if not from_input:
-        scale = per_channel(rsqrt(running_var + eps), x.ndim)
-        return (x - per_channel(running_mean, x.ndim)) * scale
-    mean = x.mean(dims, keepdim=True)
-    centred = x - mean
-    var = (centred * centred).mean(dims, keepdim=True)
-    follow(running_mean, running_var, mean, var, count_of(x, dims), momentum)
-    return centred * rsqrt(var + eps)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise RuntimeError(
+                "instance_norm: running_mean and running_var are needed unless use_input_stats"
+            )
+        return batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+    check_several_values(input.shape, dims, "instance_norm")
+    known = None
+    if running_mean is not None:
+        known = statistics(input.array, input.shape[1])
+        follow(running_mean, running_var, known, count_of(input, dims), momentum)
+    return normalised_groups(input, input.shape[1], weight, bias, eps, known)
 
 
 def count_of(x: Tensor, dims) -> int:
@@ -216,15 +194,17 @@ def count_of(x: Tensor, dims) -> int:
     return math.prod(x.shape[d] for d in dims)
 
 
-@no_grad()
-def follow(running_mean, running_var, mean: Tensor, var: Tensor, count: int, momentum) -> None:
+def follow(running_mean, running_var, known, count: int, momentum: float) -> None:
     """Move the running statistics [C], if there are any, by `momentum` towards those that were just
-    found of `count` numbers, [1 or N, C, 1, ...]: towards the unbiased variance."""
+    found of `count` numbers, [C] or [N C]: towards the unbiased variance."""
     if running_mean is None or not count:
         return
+    mean, var = known
     for running, found in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        found = found.detach().reshape(found.shape[:2]).mean(0).to(running.dtype)
-        running.mul_(1 - momentum).add_(found * momentum)
+        found = found if found.shape == running.shape else found.reshape(-1, *running.shape).mean(0)
+        running.array *= 1 - momentum
+        running.array += momentum * found
+    note_writes((running_mean, running_var), "follow")
 
 
 def check_several_values(shape, dims, op: str) -> None:
