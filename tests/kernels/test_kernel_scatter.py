@@ -1,9 +1,9 @@
-"""Adding where an index says, and finding the largest of a window."""
+"""Reading and adding where an index says."""
 
 import numpy as np
 import pytest
 
-from tinygen.kernels import pooling, scatter
+from tinygen.kernels import scatter
 
 INDICES = [
     np.array([2, 0, 2, -1, 2]),
@@ -67,23 +67,3 @@ def test_each_row_by_its_own_index(normal, call, shape, size):
     expected = np.zeros((shape[0], size), np.float32)
     np.add.at(expected, (np.arange(shape[0])[:, None], index), values)
     np.testing.assert_array_equal(call(scatter.collect_each, values, index, size)[0], expected)
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
-@pytest.mark.parametrize("rows, sizes, begins, ends, steps", [
-    (2, (1, 4, 6), ([0], [0, 2], [0, 2, 4]), ([1], [2, 4], [2, 4, 6]), (1, 1, 1)),
-    (3, (1, 5, 7), ([0], [0, 1, 3], [0, 2]), ([1], [2, 4, 5], [5, 7]), (1, 2, 2)),
-    (2, (3, 4, 5), ([0, 1], [0, 2], [0, 1, 3]), ([2, 3], [2, 4], [2, 3, 5]), (1, 1, 1)),
-    (70, (1, 20, 30), ([0], range(0, 20, 2), range(0, 30, 2)),
-     ([1], range(2, 22, 2), range(2, 32, 2)), (1, 1, 1)),
-    (0, (1, 2, 2), ([0], [0], [0]), ([1], [2], [2]), (1, 1, 1)),
-])  # fmt: skip
-def test_largest_equals_reference(normal, call, rows, sizes, begins, ends, steps, kind):
-    x = np.round(2 * normal(rows, *sizes)).astype(kind)  # with many that are equal
-    if x.dtype.kind == "f":
-        x.reshape(-1)[::11] = np.nan
-        x.reshape(-1)[::3] = -np.inf
-    begins, ends = [np.array(b) for b in begins], [np.array(e) for e in ends]
-    expected = pooling.largest_reference(x, begins, ends, steps)
-    found = call(lambda x: pooling.largest(x, begins, ends, steps), x)[0]
-    np.testing.assert_array_equal(found, expected)

@@ -47,13 +47,33 @@ def np_rows(x, index, size, add):
     return out
 
 
+def np_window_sum(x, ranges):
+    out = np.zeros((*x.shape[: -len(ranges)], *[len(b) for b, _ in ranges]), x.dtype)
+    for p in np.ndindex(*out.shape[-len(ranges) :]):
+        window = [slice(b[i], e[i]) for i, (b, e) in zip(p, ranges)]
+        out[(..., *p)] = x[(..., *window)].sum(tuple(range(-len(ranges), 0)))
+    return out
+
+
+def np_window_spread(x, sizes, ranges):
+    out = np.zeros((*x.shape[: -len(sizes)], *sizes), x.dtype)
+    for p in np.ndindex(*x.shape[-len(sizes) :]):
+        window = [slice(b[i], e[i]) for i, (b, e) in zip(p, ranges)]
+        out[(..., *window)] += x[(..., *p, *[None] * len(sizes))]
+    return out
+
+
+# Along each dimension of a plane: where windows begin, and before which element they end.
+THREES = ((ints(0, 2, 4), ints(3, 5, 7)), (ints(0, 1), ints(2, 5)))
+
 row("sliding_windows", np_windows, with_(N(2, 7), (3,), (2,), (1,)),
     with_(N(4, 5), (2, 3), (1, 2), (2, 1)), with_(N(0, 3), (2,), (1,), (1,)), torch=None)
 row("overlap_add", np_overlap_add, with_(N(2, 3, 3), (7,), (2,), (1,)),
     with_(N(2, 3, 2, 2), (4, 6), (1, 2), (2, 1)), with_(N(0, 2, 2), (3,), (1,), (1,)), torch=None)
-row("window_sum", lambda x, k, s: np_windows(x, k, s, (1,) * len(k)).sum(
-    tuple(range(-2 * len(k), -len(k)))),
-    with_(N(2, 7), (3,), (2,)), with_(N(2, 4, 5), (2, 3), (1, 2)), torch=None)
+row("window_sum", np_window_sum,
+    with_(N(2, 7), THREES[:1]), with_(N(2, 7, 5), THREES), with_(N(0, 5), THREES[1:]), torch=None)
+row("window_spread", np_window_spread,
+    with_(N(2, 3), (7,), THREES[:1]), with_(N(2, 3, 2), (7, 5), THREES), torch=None)
 row("pick", np.take, with_(N(2, 3), ints(2, 0, 2, 1), 1), with_(N(3, 2), ints(1), 0),
     with_(N(3, 2), np.zeros(0, int), 0), torch=None)
 row("collect", np_collect, with_(N(2, 4), ints(2, 0, 2, 1), 1, 4), with_(N(1, 2), ints(1), 0, 2),

@@ -15,7 +15,7 @@ from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.simd import LANES, broadcast, load_first, store_first
+    from tinygen.kernels.simd import LANES, load_first, store_first
 
 PARALLEL = 16_384  # elements from which two threads are faster than one
 
@@ -136,7 +136,9 @@ def normalise_part(x, weight, bias, mean, rstd, y, t, threads):
     for row in range(0, x.size, columns):
         for c in range(begin, end, LANES):
             left = columns - c
-            z = (load_first(x, row + c, left) - load_first(mean, c, left)) * load_first(rstd, c, left)
+            z = (load_first(x, row + c, left) - load_first(mean, c, left)) * load_first(
+                rstd, c, left
+            )
             y_c = z * load_first(weight, c, left) + load_first(bias, c, left)
             store_first(y, row + c, y_c, left)
 

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...kernels import scatter
-from ...kernels.conv_columns import overlapped, padded, places_of, under, windows_of
+from ...kernels import pooling, scatter
+from ...kernels.conv_columns import overlapped, padded, windows_of
 from ..primitive import primitive
 from ..registry import ShapeError
-from .shape import expand, reshape
 
 __all__ = ["constant_pad_nd"]
 
@@ -86,26 +85,36 @@ overlap_add.vjp(
 )
 
 
+# ---- Windows of any size -------------------------------------------------------------------------
+# `ranges` has, for each of the last dimensions, where its windows begin, and before which element
+# they end: two arrays.
+
+
+def kernel_form(x, ranges) -> tuple:
+    """x as [rows, d, h, w], and the ranges along each of these three."""
+    n = len(ranges)
+    whole = [(np.zeros(1, np.int64), np.ones(1, np.int64))] * (3 - n)
+    rows = x.reshape(math.prod(x.shape[:-n]), *[1] * (3 - n), *x.shape[-n:])
+    return rows, [*whole, *ranges]
+
+
 @primitive
-def window_sum(x, kernel, stride):
+def window_sum(x, ranges):
     """The sum of every window on the last dimensions of x [..., *sizes]: [..., *places]"""
-    once = (1,) * len(kernel)
-    places = places_of(x.shape[-len(kernel) :], kernel, stride, once)
-    out = np.zeros((*x.shape[: -len(kernel)], *places), x.dtype)
-    for k in np.ndindex(*kernel):
-        out += x[under(k, places, stride, once)]
-    return out
+    out = pooling.sums(*kernel_form(x, ranges))
+    return out.reshape(*x.shape[: -len(ranges)], *out.shape[4 - len(ranges) :])
 
 
-def spread_over_windows(g, x_shape, kernel, stride):
-    """The gradient of window_sum: each element of a window gets what its sum gets."""
-    n = len(kernel)
-    lead, places = g.shape[:-n], g.shape[-n:]
-    each = expand(reshape(g, (*lead, *[1] * n, *places)), (*lead, *kernel, *places))
-    return overlap_add(each, x_shape[-n:], stride, (1,) * n)
+@primitive
+def window_spread(x, sizes, ranges):
+    """Zeros [..., *sizes], to which x [..., *places] is added all over each window"""
+    rows, windows = kernel_form(x, ranges)
+    out = pooling.spread(rows, (1,) * (3 - len(ranges)) + tuple(sizes), windows)
+    return out.reshape(*x.shape[: -len(ranges)], *sizes)
 
 
-window_sum.vjp(x=spread_over_windows)
+window_sum.vjp(x=lambda g, x_shape, ranges: window_spread(g, x_shape[-len(ranges) :], ranges))
+window_spread.vjp(x=lambda g, ranges: window_sum(g, ranges))
 
 
 # ---- Slices along a dimension --------------------------------------------------------------------

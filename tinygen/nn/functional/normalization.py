@@ -18,7 +18,7 @@ from tinygen.autograd import Tensor
 from tinygen.autograd.ops import layer_norm as ops_layer_norm
 from tinygen.autograd.ops.group_norm import normalised_groups, statistics
 from tinygen.autograd.ops.reduce import norm
-from tinygen.autograd.ops.window import constant_pad_nd, window_sum
+from tinygen.autograd.ops.window import window_sum
 from tinygen.autograd.registry import ShapeError, composition
 from tinygen.autograd.tensor import note_writes
 
@@ -227,9 +227,13 @@ def local_response_norm(
                          f"{input.ndim}D input)")  # fmt: skip
     if not input.array.size:
         return input
+    channels = np.arange(input.shape[1])
+    around = channels - size // 2, channels + (size - 1) // 2 + 1
+    ranges = np.maximum(around[0], 0), np.minimum(around[1], input.shape[1])
     planes = (input * input).reshape(*input.shape[:2], math.prod(input.shape[2:]))
-    around = constant_pad_nd(planes, (0, 0, size // 2, (size - 1) // 2))
-    means = (window_sum(around, (size, 1), (1, 1)) / size).reshape(input.shape)
+    whole = np.arange(planes.shape[2])
+    sums = window_sum(planes, (ranges, (whole, whole + 1)))
+    means = (sums / size).reshape(input.shape)
     return input / (means * alpha + k) ** beta
 
 

@@ -6,6 +6,7 @@ input may be missing. The gradient of a maximum goes to the first of several tha
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -16,10 +17,8 @@ from tinygen.autograd.ops.composed import div
 from tinygen.autograd.ops.window import (
     PerDim,
     check_at_least,
-    collect,
-    constant_pad_nd,
+    kernel_form,
     per_dim,
-    pick,
     pick_each,
     place_each,
     window_sum,
@@ -100,7 +99,8 @@ def max_pool_of(n: int):
         x, batched = with_batch(input, n, op)
         check_pooled(x, op)
         options = window_options(n, op, kernel_size, stride, padding, dilation)
-        index = largest_of_windows(op, x.array, options, ceil_mode)
+        ranges = places_to_choose_from(op, x.shape[2:], options, ceil_mode)
+        index = largest_in(x.array, ranges, options[3])
         return picked(x, index, batched, return_indices)
 
     return named(op, max_pool)
@@ -118,35 +118,31 @@ def flat_planes(x):
     return x.reshape((*x.shape[:2], math.prod(x.shape[2:])))
 
 
-def largest_of_windows(op: str, x: np.ndarray, options: tuple, ceil_mode: bool) -> np.ndarray:
-    """Where in each flattened plane of x [N, C, *sizes] the first largest element of each window
-    lies, or the last NaN: [N, C, *places]."""
-    sizes, (kernel, stride, padding, dilation) = x.shape[2:], options
+@functools.lru_cache(maxsize=256)
+def places_to_choose_from(op: str, sizes: tuple, options: tuple, ceil_mode: bool) -> tuple:
+    """The ranges of the windows on planes of so many elements, without what is padding."""
+    kernel, stride, padding, dilation = options
     found = [pool_places(*z, ceil_mode) for z in zip(sizes, kernel, stride, padding, dilation)]
     places, ends = [f for f, _ in found], [e for _, e in found]
     check_fits([s + p + max(e, p) for s, p, e in zip(sizes, padding, ends)], kernel, dilation, op)
-    starts, first = [], []  # of each window; and which of its elements is the first in x
-    for size, n, s, p, d in zip(sizes, places, stride, padding, dilation):
-        starts.append(np.arange(n) * s - p)
-        first.append(np.maximum(-(starts[-1] // d), 0))
-        if (starts[-1] + first[-1] * d).max() >= size:
+    ranges = []
+    for size, n, k, s, p, d in zip(sizes, places, kernel, stride, padding, dilation):
+        start = np.arange(n) * s - p
+        begin = start + np.maximum(-(start // d), 0) * d  # the first element that is in x
+        if begin.max() >= size:
             raise ShapeError(
                 f"{op}: a window lies wholly in the padding, where there is nothing to choose from"
             )
-    begins = [s + f * d for s, f, d in zip(starts, first, dilation)]
-    limits = [np.minimum(s + (k - 1) * d + 1, size)
-              for s, k, d, size in zip(starts, kernel, dilation, sizes)]  # fmt: skip
-    return largest_in(x, begins, limits, dilation)
+        ranges.append((begin, np.minimum(start + (k - 1) * d + 1, size)))
+    return tuple(ranges)
 
 
-def largest_in(x: np.ndarray, begins, ends, steps) -> np.ndarray:
+def largest_in(x: np.ndarray, ranges, steps) -> np.ndarray:
     """Where in each flattened plane of x [N, C, *sizes] the largest element of each window lies;
     the windows are products of ranges, of which each dimension has some: [N, C, *places]."""
-    ones = 3 - len(begins)
-    whole = ([np.zeros(1, np.int64)] * ones, [np.ones(1, np.int64)] * ones, (1,) * ones)
-    planes = x.reshape(math.prod(x.shape[:2]), *[1] * ones, *x.shape[2:])
-    index = kernels.largest(planes, [*whole[0], *begins], [*whole[1], *ends], (*whole[2], *steps))
-    return index.reshape(*x.shape[:2], *map(len, begins))
+    rows, windows = kernel_form(x, ranges)
+    index = kernels.largest(rows, windows, (1,) * (3 - len(steps)) + tuple(steps))
+    return index.reshape(*x.shape[:2], *index.shape[4 - len(ranges) :])
 
 
 def max_unpool_of(n: int):
@@ -186,36 +182,47 @@ def max_unpool_of(n: int):
 # ---- Mean ----------------------------------------------------------------------------------------
 
 
-def mean_of_windows(
-    op: str,
-    n: int,
-    input: Tensor,
-    options: tuple,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None,
-) -> Tensor:
+@functools.lru_cache(maxsize=256)
+def places_to_average(
+    op: str, sizes: tuple, options: tuple, ceil_mode: bool, count_include_pad: bool
+) -> tuple:
+    """The ranges of the windows on planes of so many elements, without what is padding; and how
+    many elements each counts, along each dimension."""
+    kernel, stride, padding, dilation = options
+    ranges, counts, ends = [], [], []
+    for size, k, s, p in zip(sizes, kernel, stride, padding):
+        number, end = pool_places(size, k, s, p, 1, ceil_mode)
+        start = np.arange(max(number, 0)) * s - p
+        stop = np.minimum(start + k, size + p)
+        inside = np.maximum(start, 0), np.minimum(stop, size)
+        ranges.append(inside)
+        counts.append(stop - start if count_include_pad else inside[1] - inside[0])
+        ends.append(end)
+    check_fits([s + p + max(e, p) for s, p, e in zip(sizes, padding, ends)], kernel, dilation, op)
+    return tuple(ranges), one_or_each(counts)
+
+
+def one_or_each(counts: list) -> float | np.ndarray:
+    """The products of numbers along each dimension; one number, if they are all the same."""
+    products = functools.reduce(np.multiply.outer, counts)
+    numbers = np.unique(products)
+    return numbers.item() if numbers.size == 1 else products
+
+
+def mean_of_windows(op, n, input, options, ceil_mode, count_include_pad, divisor) -> Tensor:
     """The sum of each window, over the number of its elements."""
     x, batched = with_batch(input, n, op)
     check_pooled(x, op)
     if divisor == 0:
         raise RuntimeError(f"{op}: divisor must be not zero")
-    kernel, stride, padding, dilation = options
-    places, counts, ends = [], np.ones(()), []
-    for size, k, s, p in zip(x.shape[2:], kernel, stride, padding):
-        number, end = pool_places(size, k, s, p, 1, ceil_mode)
-        start = np.arange(max(number, 0)) * s - p
-        stop = np.minimum(start + k, size + p)
-        inside = np.minimum(stop, size) - np.maximum(start, 0)
-        counts = np.multiply.outer(counts, stop - start if count_include_pad else inside)
-        places, ends = [*places, number], [*ends, end]
-    check_fits([s + p + max(e, p) for s, p, e in zip(x.shape[2:], padding, ends)],
-               kernel, dilation, op)  # fmt: skip
-    around = [e for pair in zip(reversed(padding), reversed(ends)) for e in pair]
-    sums = window_sum(constant_pad_nd(x, around) if any(around) else x, kernel, stride)
-    divisors = divisor or Tensor(counts.astype(x.dtype))
-    out = sums / divisors if x.dtype.kind == "f" else div(sums, divisors, rounding_mode="trunc")
+    ranges, counts = places_to_average(op, x.shape[2:], options, ceil_mode, count_include_pad)
+    out = divided(window_sum(x, ranges), divisor or counts)
     return out if batched else out.squeeze(0)
+
+
+def divided(sums: Tensor, counts: float | np.ndarray) -> Tensor:
+    each = Tensor(counts.astype(sums.dtype)) if isinstance(counts, np.ndarray) else counts
+    return sums / each if sums.dtype.kind == "f" else div(sums, each, rounding_mode="trunc")
 
 
 def avg_pool1d(
@@ -272,9 +279,15 @@ def adaptive_sizes(x: Tensor, output_size, n: int, op: str) -> tuple[int, ...]:
     return tuple(size if a is None else int(a) for a, size in zip(asked, x.shape[2:]))
 
 
-def adaptive_windows(size: int, places: int) -> list[tuple[int, int]]:
-    """From where to where the windows reach: ⌊i size / places⌋ to ⌈(i + 1) size / places⌉."""
-    return [(i * size // places, -(-(i + 1) * size // places)) for i in range(places)]
+@functools.lru_cache(maxsize=256)
+def adaptive_windows(sizes: tuple, places: tuple) -> tuple:
+    """The ranges, ⌊i size / places⌋ to ⌈(i + 1) size / places⌉ along each dimension, and how many
+    elements the windows have."""
+    ranges = []
+    for size, n in zip(sizes, places):
+        i = np.arange(n)
+        ranges.append((i * size // max(n, 1), -(-(i + 1) * size // max(n, 1))))
+    return tuple(ranges), one_or_each([end - begin for begin, end in ranges])
 
 
 def adaptive_avg_pool_of(n: int):
@@ -284,24 +297,11 @@ def adaptive_avg_pool_of(n: int):
     def adaptive_avg_pool(input: Tensor, output_size) -> Tensor:
         """The means of windows on [N, C, *sizes] that, evenly spread, are `output_size` many."""
         x, batched = with_batch(input, n, op)
-        for dim, places in enumerate(adaptive_sizes(x, output_size, n, op), 2):
-            x = means_along(x, dim, adaptive_windows(x.shape[dim], places))
-        return x if batched else x.squeeze(0)
+        ranges, counts = adaptive_windows(x.shape[2:], adaptive_sizes(x, output_size, n, op))
+        out = divided(window_sum(x, ranges), counts)
+        return out if batched else out.squeeze(0)
 
     return named(op, adaptive_avg_pool)
-
-
-def means_along(x: Tensor, dim: int, bounds: list[tuple[int, int]]) -> Tensor:
-    """The means of x from start to stop along `dim`, for each (start, stop)."""
-    size, places = x.shape[dim], len(bounds)
-    if places and size % places == 0:  # all windows are of one size
-        parts = x.reshape(*x.shape[:dim], places, size // places, *x.shape[dim + 1 :])
-        return parts.mean(dim + 1)
-    counts = np.array([stop - start for start, stop in bounds], np.intp)
-    elements = np.array([i for start, stop in bounds for i in range(start, stop)], np.intp)
-    owner = np.repeat(np.arange(places), counts)
-    sums = collect(pick(x, elements, dim), owner, dim, places)
-    return sums / counts.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1 - dim))
 
 
 def adaptive_max_pool_of(n: int):
@@ -312,14 +312,8 @@ def adaptive_max_pool_of(n: int):
         """The largest elements of windows on [N, C, *sizes] that, evenly spread, are `output_size`
         many. With `return_indices` (values, indices), as of max_pool."""
         x, batched = with_batch(input, n, op)
-        places = adaptive_sizes(x, output_size, n, op)
-        bounds = [adaptive_windows(size, p) for size, p in zip(x.shape[2:], places)]
-        begins, ends = (
-            [[b for b, _ in each] for each in bounds],
-            [[e for _, e in each] for each in bounds],
-        )
-        index = largest_in(x.array, begins, ends, (1,) * n)
-        return picked(x, index, batched, return_indices)
+        ranges, _ = adaptive_windows(x.shape[2:], adaptive_sizes(x, output_size, n, op))
+        return picked(x, largest_in(x.array, ranges, (1,) * n), batched, return_indices)
 
     return named(op, adaptive_max_pool)
 
