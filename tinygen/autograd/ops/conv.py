@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...kernels import conv, conv_weight, reductions
+from ...kernels.conv_columns import places_of
 from ..primitive import primitive
 from .shape import expand, reshape
-from .window import places_of
 
 __all__ = []
 

@@ -17,10 +17,10 @@ from tinygen.autograd.ops.window import (
     constant_pad_nd,
     overlap_add,
     per_dim,
-    places_of,
     sliding_windows,
 )
 from tinygen.autograd.registry import ShapeError, composition
+from tinygen.kernels.conv_columns import places_of
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",

@@ -216,13 +216,15 @@ def mean_of_windows(op, n, input, options, ceil_mode, count_include_pad, divisor
     if divisor == 0:
         raise RuntimeError(f"{op}: divisor must be not zero")
     ranges, counts = places_to_average(op, x.shape[2:], options, ceil_mode, count_include_pad)
-    out = divided(window_sum(x, ranges), divisor or counts)
+    out = means_of_ranges(x, ranges, divisor or counts)
     return out if batched else out.squeeze(0)
 
 
-def divided(sums: Tensor, counts: float | np.ndarray) -> Tensor:
-    each = Tensor(counts.astype(sums.dtype)) if isinstance(counts, np.ndarray) else counts
-    return sums / each if sums.dtype.kind == "f" else div(sums, each, rounding_mode="trunc")
+def means_of_ranges(x: Tensor, ranges, counts: float | np.ndarray) -> Tensor:
+    """The sum of each window of x [N, C, *sizes], over the number that is given for it, or all."""
+    sums = window_sum(x, ranges)
+    each = Tensor(counts.astype(x.dtype)) if isinstance(counts, np.ndarray) else counts
+    return sums / each if x.dtype.kind == "f" else div(sums, each, rounding_mode="trunc")
 
 
 def avg_pool1d(
@@ -298,7 +300,7 @@ def adaptive_avg_pool_of(n: int):
         """The means of windows on [N, C, *sizes] that, evenly spread, are `output_size` many."""
         x, batched = with_batch(input, n, op)
         ranges, counts = adaptive_windows(x.shape[2:], adaptive_sizes(x, output_size, n, op))
-        out = divided(window_sum(x, ranges), counts)
+        out = means_of_ranges(x, ranges, counts)
         return out if batched else out.squeeze(0)
 
     return named(op, adaptive_avg_pool)

@@ -13,10 +13,10 @@ import numpy as np
 
 from tinygen.autograd import Tensor
 from tinygen.autograd.ops.shape import permute
-from tinygen.autograd.ops.window import constant_pad_nd, pick
+from tinygen.autograd.ops.window import constant_pad_nd, pick, window_spread
 from tinygen.autograd.registry import ShapeError, composition
 
-from .pooling import adaptive_windows, means_along
+from .pooling import adaptive_windows, means_of_ranges
 
 __all__ = [
     "channel_shuffle", "interpolate", "native_channel_shuffle", "pad", "pixel_shuffle",
@@ -125,12 +125,15 @@ def interpolate(
         input, size, scale_factor, recompute_scale_factor or mode == "area"
     )
     if mode == "area":
-        for dim, places in enumerate(sizes, 2):
-            input = means_along(input, dim, adaptive_windows(input.shape[dim], places))
-        return input
+        return means_of_ranges(input, *adaptive_windows(input.shape[2:], tuple(sizes)))
+    places = zip(input.shape[2:], sizes, scales)
+    steps = [step_between(*place, bool(align_corners)) for place in places]
+    if mode in ("nearest", "nearest-exact"):
+        offset = 0.5 if mode == "nearest-exact" else 0.0
+        found = [nearest(*place, offset) for place in zip(input.shape[2:], sizes, steps)]
+        return window_spread(input, sizes, [runs(f, n) for f, n in zip(found, input.shape[2:])])
     for i in reversed(range(n)):
-        step = step_between(input.shape[i + 2], sizes[i], scales[i], bool(align_corners))
-        input = resampled(input, i + 2, sizes[i], step, mode, bool(align_corners))
+        input = resampled(input, i + 2, sizes[i], steps[i], mode, bool(align_corners))
     return input
 
 
@@ -189,10 +192,8 @@ def step_between(size: int, out: int, scale: float | None, align_corners: bool) 
 
 
 def resampled(x: Tensor, dim: int, out: int, step: float, mode: str, align_corners: bool) -> Tensor:
-    """x read at `out` places along `dim`."""
+    """x read at `out` places along `dim`, between its elements."""
     size, i = x.shape[dim], np.arange(out)
-    if mode in ("nearest", "nearest-exact"):
-        return pick(x, nearest(size, out, step, 0.5 if mode == "nearest-exact" else 0.0), dim)
     place = i * step if align_corners else (i + 0.5) * step - 0.5
     below = np.floor(place)
     t, total = place - below, None
@@ -212,6 +213,12 @@ def nearest(size: int, out: int, step: float, offset: float) -> np.ndarray:
         return i * size // out
     place = (i.astype(np.float32) + np.float32(offset)) * np.float32(step)
     return np.minimum(place.astype(np.intp), size - 1)
+
+
+def runs(index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where, in an index that grows, each of `size` numbers begins, and where it ends."""
+    numbers = np.arange(size)
+    return np.searchsorted(index, numbers), np.searchsorted(index, numbers, "right")
 
 
 def cubic_weights(t, a: float = -0.75) -> dict:
