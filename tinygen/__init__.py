@@ -48,6 +48,7 @@ from .autograd.dtypes import (
 )
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .autograd.ops.aliases import *
+from .autograd.ops.along import *
 from .autograd.ops.arrange import *
 from .autograd.ops.choose import *
 from .autograd.ops.compare import *

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+import tinygen.kernels.matmul
 from tinygen.kernels import write_back
 from tinygen.kernels.matmul import column_sum, linear, matmul
 
@@ -10,6 +11,13 @@ SHAPES = [(1, 1, 1), (3, 5, 7), (14, 16, 32), (15, 17, 33), (13, 400, 31), (129,
           (257, 400, 515), (30, 20, 1100), (300, 130, 40), (5, 800, 3), (1, 130, 70),
           (37, 600, 1), (130, 300, 8), (7, 64, 129)]  # fmt: skip
 FORMS = range(write_back.SILU + 1)
+
+
+@pytest.fixture(params=["small ones by the kernel too", "small ones by BLAS"], autouse=True)
+def small(request, monkeypatch):
+    """All tests run twice."""
+    if request.param == "small ones by the kernel too":
+        monkeypatch.setattr(tinygen.kernels.matmul, "SMALL", 0)
 
 
 def error(a, b):

@@ -14,6 +14,8 @@ INDICES = [
     (np.array([0, 3, 3]), slice(None, None, -1), None),
     (np.array([1, 1]), 2),
     (..., np.array([1, 1, 0])),
+    (slice(None), slice(None), np.array([[4, -5], [0, 4]])),
+    (slice(None), np.array([2, 2, 0]), slice(1, 3)),
     np.array([True, False, True, True]),
     np.zeros(0, np.int64),
     (),
@@ -55,15 +57,30 @@ def test_many_repetitions_give_the_same_bits(normal, call):
     np.testing.assert_array_equal(call(added, values, index)[0], expected)
 
 
-@pytest.mark.parametrize("shape, size", [((3, 5), 4), ((1, 1), 1), ((0, 2), 3), ((2, 0), 3),
-    ((300, 200), 150)])  # fmt: skip
-def test_each_row_by_its_own_index(normal, call, shape, size):
-    x, values = normal(shape[0], size), normal(*shape)
+@pytest.mark.parametrize("shape, size", [((3, 5, 1), 4), ((1, 1, 1), 1), ((0, 2, 1), 3),
+    ((2, 0, 3), 3), ((300, 200, 1), 150), ((4, 90, 130), 70)])  # fmt: skip
+def test_each_line_by_its_own_index(normal, call, shape, size):
+    lead, _, rest = shape
+    x, values = normal(lead, size, rest), normal(*shape)
     values[:1, :1] = np.nan
     index = (np.arange(values.size) ** 2 % size).reshape(shape)
     np.testing.assert_array_equal(
-        call(scatter.pick_each, x, index)[0], np.take_along_axis(x, index, 1)
+        call(scatter.pick_along, x, index)[0], np.take_along_axis(x, index, 1)
     )
-    expected = np.zeros((shape[0], size), np.float32)
-    np.add.at(expected, (np.arange(shape[0])[:, None], index), values)
-    np.testing.assert_array_equal(call(scatter.collect_each, values, index, size)[0], expected)
+    expected = np.array(x)
+    np.add.at(expected, (np.arange(lead)[:, None, None], index, np.arange(rest)), values)
+
+    def added(values, index):
+        out = np.array(x)
+        scatter.add_along(out, index, values)
+        return out
+
+    np.testing.assert_array_equal(call(added, values, index)[0], expected)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_inside(kind):
+    assert scatter.inside(np.array([], kind), 0)
+    assert scatter.inside(np.array([[0, 4], [3, 1]], kind).T, 5)
+    assert not scatter.inside(np.array([0, 5], kind), 5)
+    assert kind is np.uint8 or not scatter.inside(np.array([4, -1], kind), 5)

@@ -66,6 +66,27 @@ row("index_put", lambda x, value, index: np_put_sum(x, value, index),
 
 REPEATED = np.array([[2, 0, 0], [1, 2, 2]])
 NONE = np.zeros(0, int)
+def np_collect_along(x, shape, index, dim):
+    out = np.zeros(shape, x.dtype)
+    for at in np.ndindex(*index.shape):
+        out[(*at[:dim], index[at], *at[dim + 1:])] += x[at]
+    return out
+
+
+def np_pick_along(x, index, dim):
+    out = np.zeros(index.shape, x.dtype)
+    for at in np.ndindex(*index.shape):
+        out[at] = x[(*at[:dim], index[at], *at[dim + 1:])]
+    return out
+
+
+row("pick_along", np_pick_along,
+    with_(N(3, 3), REPEATED, 0), with_(N(3, 3), REPEATED[:, 1:], 1), torch=None)
+row("add_along", lambda x, src, index, dim: x + np_collect_along(src, x.shape, index, dim),
+    with_(N(3, 3), N(*REPEATED.shape), REPEATED, 0),
+    with_(N(3, 3), N(*REPEATED[:2, 1:].shape), REPEATED[:2, 1:], 1), torch=None)
+row("collect_along", np_collect_along, with_(N(*REPEATED.shape), (3, 3), REPEATED, 0),
+    with_(N(*REPEATED[:2, 1:].shape), (3, 3), REPEATED[:2, 1:], 1), torch=None)
 row("gather", lambda x, dim, index: np.take_along_axis(x, index, dim), with_(N(3, 3), 0, REPEATED),
     with_(N(2, 3), 1, REPEATED), with_(N(2, 3), -1, REPEATED[:, :1]), with_(N(4), 0, ints(3, 3, 0)),
     with_(N(3, 3), 0, REPEATED[:0]))

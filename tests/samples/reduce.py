@@ -67,6 +67,8 @@ row("logsumexp", np_logsumexp, reductions(N, everything=False, empty=False), wit
 INFINITIES = [with_(np.array(v), 0) for v in
                    ([-np.inf, -np.inf], [np.inf, 1.0], [-np.inf, 1.0], [np.nan, 1.0])]
 LARGE_NUMBERS = [with_(ints(800.0, 801.0), 0), with_(ints(-800.0, -801.0), 0)]
+row("share_of_rows", lambda g, x, lse: g * np.exp(x - lse), with_(N(3, 1), N(3, 4), N(3, 1)),
+    with_(N(2, 2, 1), N(2, 2, 3), N(2, 2, 1)), torch=None)
 row("logsumexp", None, LARGE_NUMBERS, INFINITIES, with_(np.zeros((0, 2)), 0),
     with_(ints(1, 2), 0), differentiable=False)
 SOFTMAXED = [with_(N(2, 3), 1), with_(N(2, 3), 0), with_(N(2, 2), -1), with_(N(2, 3, 2), 1),

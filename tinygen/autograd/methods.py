@@ -12,6 +12,7 @@ from .dtypes import as_array, bool_, float16, float32, float64, int8, int16, int
 from .inplace import check_memory, in_place
 from .ops import (
     aliases,
+    along,
     arrange,
     choose,
     diagonal,
@@ -96,8 +97,8 @@ NOT_METHODS = {
     "std_mean", "tensordot", "trapezoid", "trapz", "unravel_index", "var_mean", "vstack", "where",
 }  # fmt: skip
 
-MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, arrange, diagonal, mask, scatter,
-           scan, statistics, slices, softmax)  # fmt: skip
+MODULES = (c, choose, f, e, special, aliases, r, o, s, i, l, j, along, arrange, diagonal, mask,
+           scatter, scan, statistics, slices, softmax)  # fmt: skip
 for module in MODULES:
     for name in set(module.__all__) - NOT_METHODS:
         op = getattr(module, name)

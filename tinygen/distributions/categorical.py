@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 from ..autograd.creation import as_tensor, eye, zeros
+from ..autograd.ops.along import gather
 from ..autograd.ops.choose import clamp
 from ..autograd.ops.elementwise import exp, log, log1p, logsigmoid, sigmoid
-from ..autograd.ops.index import gather, one_hot
+from ..autograd.ops.index import one_hot
 from ..autograd.ops.order import argmax
 from ..autograd.ops.reduce import logsumexp
 from ..autograd.ops.shape import broadcast_shapes, squeeze, unsqueeze

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ..autograd.ops.along import gather
 from ..autograd.ops.choose import where
 from ..autograd.ops.elementwise import exp, expm1
-from ..autograd.ops.index import gather
 from ..autograd.ops.reduce import logsumexp
 from ..autograd.ops.shape import squeeze, unsqueeze
 from ..autograd.ops.softmax import log_softmax

@@ -19,21 +19,13 @@ import math
 import numpy as np
 
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
+from tinygen.kernels.scatter import inside
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.simd import (
-        LANES,
-        broadcast,
-        exp,
-        first,
-        load_first,
-        max_lanes,
-        maximum,
-        store_first,
-        sum_lanes,
-        where,
-    )
+    from tinygen.kernels.reductions import sum_of
+    from tinygen.kernels.simd import LANES, exp, load_first, store_first
+    from tinygen.kernels.softmax import exponentials, largest
 
 PARALLEL = 4_096  # elements from which two threads are faster than one: there both take 19 µs
 
@@ -93,9 +85,11 @@ def backward(
 
 
 def check(targets, classes, ignore_index):
-    inside = (targets >= 0) & (targets < classes) | (targets == ignore_index)
-    if not inside.all():
-        row = int(inside.argmin())
+    if inside(targets, classes):
+        return
+    right = (targets >= 0) & (targets < classes) | (targets == ignore_index)
+    if not right.all():
+        row = int(right.argmin())
         raise IndexError(
             f"cross_entropy: the target of row {row} is {targets[row]}; expected a class in"
             f" [0, {classes}), or ignore_index = {ignore_index}"
@@ -117,35 +111,18 @@ def forward_rows(logits, targets, ignore_index, smoothing, losses, lse, threads)
 
 
 @kernel
-def load_logits(logits, row, c, classes):
-    """A vector of logits, -inf beyond the end of the row: neither the maximum nor the sum of
-    exponentials changes by it."""
-    left = classes - c
-    return where(first(left), load_first(logits, row + c, left), -math.inf)
-
-
-@kernel
 def log_sums(logits, begin, end, targets, ignore_index, smoothing, losses, lse):
     classes = logits.shape[1]
     for r in range(begin, end):
         row = r * classes
-        peaks = load_logits(logits, row, 0, classes)
-        for c in range(LANES, classes, LANES):
-            peaks = maximum(peaks, load_logits(logits, row, c, classes))
-        peak = max_lanes(peaks)
-        total = broadcast(0.0)
-        for c in range(0, classes, LANES):
-            total = total + exp(load_logits(logits, row, c, classes) - peak)
-        lse[r] = peak + math.log(sum_lanes(total))
+        peak = largest(logits, row, classes)
+        lse[r] = peak + math.log(exponentials(logits, row, classes, peak))
         if targets[r] == ignore_index:
             losses[r] = 0
         elif smoothing == 0:
             losses[r] = lse[r] - logits[r, targets[r]]
         else:
-            total = broadcast(0.0)
-            for c in range(0, classes, LANES):
-                total = total + load_first(logits, row + c, classes - c)
-            mean = sum_lanes(total) / classes
+            mean = sum_of(logits, row, classes) / classes
             losses[r] = lse[r] - (1 - smoothing) * logits[r, targets[r]] - smoothing * mean
 
 

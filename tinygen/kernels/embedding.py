@@ -9,7 +9,7 @@ any number of times; each sum is made in the order of i (see `scatter`).
 import numpy as np
 
 from tinygen.kernels.jit import plain, threads_for
-from tinygen.kernels.scatter import PARALLEL, add_rows, serve
+from tinygen.kernels.scatter import PARALLEL, add_rows, inside, serve
 
 
 def backward_reference(dy, indices, num_embeddings):
@@ -21,11 +21,11 @@ def backward_reference(dy, indices, num_embeddings):
 def backward(dy: np.ndarray, indices: np.ndarray, num_embeddings: int) -> np.ndarray:
     """dweight [num_embeddings, width]. Raises IndexError for an index that is not a row."""
     indices = plain(np.asarray(indices, np.int64))
-    if indices.size and not 0 <= indices.min() <= indices.max() < num_embeddings:
+    if not inside(indices, num_embeddings):
         worst = indices.min() if indices.min() < 0 else indices.max()
         raise IndexError(f"embedding: index {worst} is not a row of a table of {num_embeddings}")
     if not serve(dy):
         return backward_reference(dy, indices, num_embeddings)
     dweight = np.zeros((num_embeddings, dy.shape[1]), dy.dtype)
-    add_rows(plain(dy), indices, dweight, threads_for(dy.size, PARALLEL))
+    add_rows(plain(dy)[None], indices, dweight[None], threads_for(dy.size, PARALLEL))
     return dweight

@@ -24,7 +24,7 @@ Ranges = list[tuple[np.ndarray, np.ndarray]]  # of each dimension: begins and en
 
 
 def served(x: np.ndarray) -> bool:
-    return ENABLED and x.dtype.kind in "fiu"
+    return ENABLED and (x.dtype.kind in "iu" or x.dtype in (np.float32, np.float64))
 
 
 def flat_ranges(ranges: Ranges) -> list[np.ndarray]:
@@ -207,12 +207,12 @@ def larger_of_lines(best, at, x, place):
 def largest_on_line(best, at, begin, end, step):
     """Where the largest of best[begin:end:step] came from; lines are not behind one another, so of
     equal ones that is not the first on the line."""
-    v, place = best[begin], at[begin]
-    for w in range(begin + step, end, step):
+    v, place, w = best[begin], at[begin], begin + step
+    while w < end:  # for a range, Numba would divide by the step
         u, here = best[w], at[w]
-        if u != u:
-            better = v == v or here > place
-        else:
-            better = u > v or (u == v and here < place)
-        v, place = (u, here) if better else (v, place)
+        first = (u > v) | ((u == v) & (here < place))
+        last = (u != u) & ((v == v) | (here > place))
+        place = here if first | last else place
+        v = u if first | last else v
+        w += step
     return place

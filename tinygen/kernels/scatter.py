@@ -1,12 +1,12 @@
 """Reading and adding where an index says, with any number of repetitions.
 
-    add_rows      out[index[i]] += rows[i],              i = 0, 1, 2, ...
-    pick_each     out[r, i] = x[r, index[r, i]]
-    collect_each  out[r, index[r, i]] += x[r, i],        i = 0, 1, 2, ...
+    add_rows      out[a, index[i]] += rows[a, i],              i = 0, 1, 2, ...
+    pick_along    out[a, i, b] = x[a, index[a, i, b], b]
+    add_along     out[a, index[a, i, b], b] += x[a, i, b],     i = 0, 1, 2, ...
 
 `add_at` brings whatever NumPy takes for an index down to the first of these. Its threads look at
-all of the index, and each adds up the rows that are its own; in the others rows r are shared out.
-So every sum is made in the order of i. (Given some of the columns instead, two threads pulled cache
+all of the index, and each adds up the rows that are its own; the others share out the numbers a. So
+every sum is made in the order of i. (Given some of the columns instead, two threads pulled cache
 lines to and fro: five times slower than one.)
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, threads_for
 
 PARALLEL = 131_072  # elements that are added: there one thread takes 29 µs
-PARALLEL_ROWS = 32_768  # elements picked or collected
+ALL = slice(None)
+PARALLEL_EACH = 32_768  # elements that each have an index
 
 
 def serve(*arrays: np.ndarray) -> bool:
@@ -33,35 +34,46 @@ def add_at(out: np.ndarray, index, values) -> None:
         np.add.at(out, index, values)
         return
     parts = index if isinstance(index, tuple) else (index,)
-    numbers = [isinstance(i, np.ndarray) and i.dtype.kind in "iu" for i in parts]
-    lead = len(parts) if all(numbers) else out.ndim  # so many dimensions are indexed
-    places = np.arange(math.prod(out.shape[:lead])).reshape(out.shape[:lead])[index]
-    width = out.shape[lead:]
-    rows = np.broadcast_to(values, (*places.shape, *width))
-    count, size = places.size, math.prod(width)
-    if count and size:
-        add_rows(plain(rows).reshape(count, size), plain(places.reshape(count)),
-                 out.reshape(-1, size), threads_for(rows.size, PARALLEL))  # fmt: skip
+    whole = 0  # so many dimensions come before the index, if it is one array
+    while whole < len(parts) - 1 and isinstance(parts[whole], slice) and parts[whole] == ALL:
+        whole += 1
+    numbers = [isinstance(i, np.ndarray) and i.dtype.kind in "iu" for i in parts[whole:]]
+    end = len(parts) if numbers and all(numbers) else out.ndim  # so many dimensions are indexed
+    whole = whole if len(numbers) == 1 and end == len(parts) else 0
+    before, indexed, width = out.shape[:whole], out.shape[whole:end], out.shape[end:]
+    places = np.arange(math.prod(indexed)).reshape(indexed)[parts[whole:]]
+    rows = np.broadcast_to(values, (*before, *places.shape, *width))
+    lead, size = math.prod(before), math.prod(width)
+    if rows.size:
+        add_rows(plain(rows).reshape(lead, places.size, size), plain(places.reshape(-1)),
+                 out.reshape(lead, -1, size), threads_for(rows.size, PARALLEL))  # fmt: skip
 
 
-def pick_each(x: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """x[r, index[r, i]] of rows x [rows, n], for an index [rows, i] that fits: [rows, i]"""
+def inside(index: np.ndarray, size: int) -> bool:
+    """Whether all of index (integers) is in [0, size). Read without its sign, a negative number is
+    a very large one: so the largest tells."""
+    unsigned = index if index.dtype.kind == "u" else index.view(f"u{index.dtype.itemsize}")
+    return not index.size or int(unsigned.max()) < size
+
+
+def pick_along(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """out[a, i, b] = x[a, index[a, i, b], b], for x [lead, n, rest] and an index [lead, i, rest]
+    that is inside."""
     if not serve(x) or not index.size:
         return np.take_along_axis(x, index, 1)
-    out, threads = np.empty(index.shape, x.dtype), threads_for(index.size, PARALLEL_ROWS)
-    pick_in_rows(plain(x), plain(np.asarray(index, np.int64)), out, threads)
+    out, threads = np.empty(index.shape, x.dtype), threads_for(index.size, PARALLEL_EACH)
+    pick(plain(x), plain(np.asarray(index, np.int64)), out, threads)
     return out
 
 
-def collect_each(x: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
-    """Zeros [rows, size], to which x[r, i] is added at index[r, i]."""
-    out = np.zeros((len(x), size), x.dtype)
-    if serve(x) and x.size:
-        threads = threads_for(x.size, PARALLEL_ROWS)
-        add_in_rows(plain(x), plain(np.asarray(index, np.int64)), out, threads)
+def add_along(out: np.ndarray, index: np.ndarray, x: np.ndarray) -> None:
+    """out[a, index[a, i, b], b] += x[a, i, b] for x and index [lead, i, rest], i = 0, 1, 2, ..."""
+    if serve(out, x) and out.flags.carray and index.size:
+        threads = threads_for(x.size, PARALLEL_EACH)
+        add(plain(x), plain(np.asarray(index, np.int64)), out, threads)
     else:
-        np.add.at(out, (np.arange(len(x))[:, None], index), x)
-    return out
+        lead, _, rest = np.ogrid[tuple(slice(n) for n in x.shape)]
+        np.add.at(out, (lead, index, rest), x)
 
 
 # ---- Kernels -------------------------------------------------------------------------------------
@@ -79,15 +91,16 @@ def add_rows(rows, index, out, threads):
 @kernel
 def add_own_rows(rows, index, out, t, threads):
     """Thread t owns rows t, t + threads, ... of out: frequent ones are often neighbours."""
-    for i in range(len(index)):
-        row = index[i]
-        if row % threads == t:
-            for c in range(rows.shape[1]):
-                out[row, c] += rows[i, c]
+    for a in range(len(out)):
+        for i in range(len(index)):
+            row = index[i]
+            if row % threads == t:
+                for c in range(rows.shape[2]):
+                    out[a, row, c] += rows[a, i, c]
 
 
 @kernel(parallel=True)
-def pick_in_rows(x, index, out, threads):
+def pick(x, index, out, threads):
     if threads == 1:
         pick_part(x, index, out, 0, len(x))
     else:
@@ -97,13 +110,18 @@ def pick_in_rows(x, index, out, threads):
 
 @kernel
 def pick_part(x, index, out, begin, end):
-    for r in range(begin, end):
-        for i in range(index.shape[1]):
-            out[r, i] = x[r, index[r, i]]
+    for a in range(begin, end):
+        if index.shape[2] == 1:
+            for i in range(index.shape[1]):
+                out[a, i, 0] = x[a, index[a, i, 0], 0]
+        else:
+            for i in range(index.shape[1]):
+                for b in range(index.shape[2]):
+                    out[a, i, b] = x[a, index[a, i, b], b]
 
 
 @kernel(parallel=True)
-def add_in_rows(x, index, out, threads):
+def add(x, index, out, threads):
     if threads == 1:
         add_part(x, index, out, 0, len(x))
     else:
@@ -113,6 +131,11 @@ def add_in_rows(x, index, out, threads):
 
 @kernel
 def add_part(x, index, out, begin, end):
-    for r in range(begin, end):
-        for i in range(index.shape[1]):
-            out[r, index[r, i]] += x[r, i]
+    for a in range(begin, end):
+        if index.shape[2] == 1:
+            for i in range(index.shape[1]):
+                out[a, index[a, i, 0], 0] += x[a, i, 0]
+        else:
+            for i in range(index.shape[1]):
+                for b in range(index.shape[2]):
+                    out[a, index[a, i, b], b] += x[a, i, b]

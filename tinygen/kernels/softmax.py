@@ -1,11 +1,13 @@
-"""Softmax and log-softmax of rows, forward and backward.
+"""Softmax, log-softmax and log-sum-exp of rows, forward and backward.
 
     softmax:      y = exp(x - m) / sum exp(x - m),       dx = y (dy - sum dy y)
     log-softmax:  y = x - m - log sum exp(x - m),        dx = dy - exp(y) sum dy
+    log-sum-exp:  y = m + log sum exp(x - m),            dx = dy exp(x - y)
 
 where m is the largest number of the row: no exponential overflows, and one of them is 1. Shapes:
-all [rows, columns]. A row with a NaN or +inf, or of -inf alone, is NaN. One row after the other,
-three times forward, twice backward, while it is in the L1 cache.
+all [rows, columns], but y and dy of log-sum-exp are [rows]. A softmax of a row with a NaN or +inf,
+or of -inf alone, is NaN; its log-sum-exp is NaN, inf or -inf. One row after the other, two or three
+times forward, once or twice backward, while it is in the L1 cache.
 """
 
 import math
@@ -64,6 +66,37 @@ def backward(dy: np.ndarray, y: np.ndarray, log: bool) -> np.ndarray:
     return dx
 
 
+def logsumexp_reference(x):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        peak = x.max(1, keepdims=True, initial=-np.inf)
+        total = np.log(np.exp(x - peak).sum(1)) + peak[:, 0]
+    return np.where(np.isinf(peak[:, 0]), peak[:, 0], total)
+
+
+def logsumexp_backward_reference(dy, x, y):
+    sure = np.where(y == -np.inf, x.dtype.type(0), y)  # of no terms but zeros, each is 0
+    with np.errstate(invalid="ignore"):
+        return dy[:, None] * np.exp(x - sure[:, None])
+
+
+def logsumexp(x: np.ndarray) -> np.ndarray:
+    """log sum exp(x) [rows] of the rows of x."""
+    if not serves(x) or x.size == 0:
+        return logsumexp_reference(x)
+    y = np.empty(len(x), np.float32)
+    log_sum_rows(plain(x), y, threads_for(x.size, PARALLEL))
+    return y
+
+
+def logsumexp_backward(dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx for the cotangent dy [rows] of y = logsumexp(x)."""
+    if not serves(x) or x.size == 0:
+        return logsumexp_backward_reference(dy, x, y)
+    dx = np.empty(x.shape, np.float32)
+    share_rows(plain(dy), plain(x), plain(y), dx, threads_for(x.size, PARALLEL))
+    return dx
+
+
 # ---- Kernels -------------------------------------------------------------------------------------
 
 
@@ -85,15 +118,28 @@ def load_padded(x, row, c, columns):
 
 
 @kernel
+def largest(x, row, columns):
+    peaks = load_padded(x, row, 0, columns)
+    for c in range(LANES, columns, LANES):
+        peaks = maximum(peaks, load_padded(x, row, c, columns))
+    return max_lanes(peaks)
+
+
+@kernel
+def exponentials(x, row, columns, peak):
+    """The sum of exp(x - peak) over a row."""
+    total = broadcast(0.0)
+    for c in range(0, columns, LANES):
+        total = total + exp(load_padded(x, row, c, columns) - peak)
+    return sum_lanes(total)
+
+
+@kernel
 def normalise(x, begin, end, log, y):
     columns = x.shape[1]
     for r in range(begin, end):
         row = r * columns
-        peaks = load_padded(x, row, 0, columns)
-        for c in range(LANES, columns, LANES):
-            peaks = maximum(peaks, load_padded(x, row, c, columns))
-        peak = max_lanes(peaks)
-
+        peak = largest(x, row, columns)
         total = broadcast(0.0)
         for c in range(0, columns, LANES):
             e = exp(load_padded(x, row, c, columns) - peak)
@@ -138,3 +184,40 @@ def gradients(dy, y, begin, end, log, dx):
             left = columns - c
             d, p = load_first(dy, row + c, left), load_first(y, row + c, left)
             store_first(dx, row + c, d - exp(p) * s if log else p * (d - s), left)
+
+
+@kernel(parallel=True)
+def log_sum_rows(x, y, threads):
+    if threads == 1:
+        log_sums(x, 0, len(x), y)
+    else:
+        for t in prange(threads):
+            log_sums(x, t * len(x) // threads, (t + 1) * len(x) // threads, y)
+
+
+@kernel
+def log_sums(x, begin, end, y):
+    columns = x.shape[1]
+    for r in range(begin, end):
+        peak = largest(x, r * columns, columns)
+        total = exponentials(x, r * columns, columns, peak)
+        y[r] = peak if math.isinf(peak) else peak + math.log(total)
+
+
+@kernel(parallel=True)
+def share_rows(dy, x, y, dx, threads):
+    if threads == 1:
+        shares(dy, x, 0, len(x), y, dx)
+    else:
+        for t in prange(threads):
+            shares(dy, x, t * len(x) // threads, (t + 1) * len(x) // threads, y, dx)
+
+
+@kernel
+def shares(dy, x, begin, end, y, dx):
+    columns = x.shape[1]
+    for r in range(begin, end):
+        lse = 0 if y[r] == -math.inf else y[r]
+        for c in range(0, columns, LANES):
+            at, left = r * columns + c, columns - c
+            store_first(dx, at, exp(load_first(x, at, left) - lse) * dy[r], left)

@@ -3,6 +3,7 @@
 from . import (
     activation,
     aliases,
+    along,
     arrange,
     choose,
     compare,
@@ -30,8 +31,8 @@ from . import (
 )  # fmt: skip
 
 __all__ = [
-    "activation", "aliases", "arrange", "choose", "compare", "composed", "diagonal", "dropout",
-    "elementwise", "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm", "linalg",
-    "linear_activation", "mask", "order", "reduce", "scan", "scatter", "shape", "slices", "softmax",
-    "special", "statistics",
+    "activation", "aliases", "along", "arrange", "choose", "compare", "composed", "diagonal",
+    "dropout", "elementwise", "incomplete_beta", "incomplete_gamma", "index", "join", "layer_norm",
+    "linalg", "linear_activation", "mask", "order", "reduce", "scan", "scatter", "shape", "slices",
+    "softmax", "special", "statistics",
 ]  # fmt: skip

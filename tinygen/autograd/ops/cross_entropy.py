@@ -2,9 +2,9 @@
 
 from ...kernels import cross_entropy as kernels
 from ..fused import Fused
+from .along import gather
 from .choose import where
 from .compare import eq
-from .index import gather
 from .reduce import logsumexp, mean
 from .shape import squeeze, unsqueeze
 

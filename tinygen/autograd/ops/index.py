@@ -18,9 +18,9 @@ from ..primitive import primitive
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
 from .elementwise import where
-from .shape import checked_dim, flatten, reshape
+from .shape import checked_dim, reshape
 
-__all__ = ["gather", "index_put", "select", "take_along_dim"]
+__all__ = ["index_put", "select"]
 
 
 def plain(index) -> Any:
@@ -220,65 +220,26 @@ def number_like(x, value):
 
 
 def checked_index(index, size: int, op: str, dim=0, negative: bool = False) -> np.ndarray:
-    """An index array; an error if it points outside. If `negative` ones are allowed, they count
+    """A copy of an index; an error if it points outside. If `negative` ones are allowed, they count
     from the end, and are replaced."""
     index = index.array if isinstance(index, Tensor) else np.asarray(index)
-    if index.dtype.kind not in "iu":
-        raise IndexError(f"{op}: the index must hold integers; it is {index.dtype}")
-    lowest = -size if negative else 0
-    if index.size and (index.min() < lowest or index.max() >= size):
-        wrong = index[(index < lowest) | (index >= size)][0]
-        raise IndexError(f"{op}: index {wrong} is out of range for dim {dim} with size {size}")
+    if index.dtype.kind in "iu" and scatter.inside(index, size):
+        return np.array(index)
+    check_points_inside(index, size, op, dim, -size if negative else 0)
     return index % size if index.size and negative else np.array(index)
 
 
-def along(index, dim):
-    """The NumPy index whose element [i, j, ...] is x[i, ..., index[i, j, ...] at dim, ...]."""
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[dim] = index
-    return tuple(grid)
+def check_points_inside(index: np.ndarray, size: int, op: str, dim: int, lowest: int = 0) -> None:
+    if index.dtype.kind not in "iu":
+        raise IndexError(f"{op}: the index must hold integers; it is {index.dtype}")
+    wrong = index[(index < lowest) | (index >= size)]
+    if wrong.size:
+        raise IndexError(f"{op}: index {wrong[0]} is out of range for dim {dim} with size {size}")
 
 
 def sized(x, dim: int, op: str) -> tuple:
     """x with at least one dimension, and `dim` counted from the front"""
     return (x if x.ndim else reshape(x, (1,))), checked_dim(dim, x.ndim, op)
-
-
-def check_index_fits(x, index, dim: int, op: str) -> None:
-    """A gather or scatter index has x's dimensions, and is no larger outside of dim."""
-    outside = [n <= m or d == dim for d, (n, m) in enumerate(zip(index.shape, x.shape))]
-    if index.size and (index.ndim != x.ndim or not all(outside)):
-        raise ShapeError(f"{op}: an index of shape {index.shape} for a tensor of shape {x.shape}: "
-                         "it must have as many dimensions, and be no larger in any of them but "
-                         f"dim {dim}")  # fmt: skip
-
-
-@composition
-def gather(x, dim, index, *, sparse_grad=False):
-    """out[i, j, ...] = x[i, ..., index[i, j, ...] at dim, ...]; index is no larger elsewhere"""
-    line, dim = sized(x, dim, "gather")
-    found = np.atleast_1d(checked_index(index, line.shape[dim], "gather", dim))
-    check_index_fits(line, found, dim, "gather")
-    if not found.size:
-        return getitem(flatten(x), found)
-    out = getitem(line, along(found, dim))
-    return out if index.ndim else reshape(out, ())
-
-
-@composition
-def take_along_dim(x, indices, dim=None):
-    """gather, where index and x are broadcast against one another outside of dim"""
-    if dim is None:
-        x, indices, dim = flatten(x), flatten(indices), 0
-    dim = checked_dim(dim, x.ndim, "take_along_dim")
-    if x.ndim != indices.ndim:
-        raise ShapeError(f"take_along_dim: indices of shape {indices.shape} must have as many "
-                         f"dimensions as the tensor, {x.shape}")  # fmt: skip
-    shapes = [(*s[:dim], 1, *s[dim + 1 :]) for s in (x.shape, indices.shape)]
-    common = np.broadcast_shapes(*shapes)
-    with_dim = lambda t: t.expand((*common[:dim], t.shape[dim], *common[dim + 1 :]))
-    index = checked_index(indices, x.shape[dim], "take_along_dim", dim, negative=True)
-    return gather(with_dim(x), dim, with_dim(Tensor(index)))
 
 
 @composition
@@ -304,7 +265,7 @@ def embedding(weight, indices):
         raise ShapeError(f"the weight must be a table [num_embeddings, width], not {weight.shape}")
     if indices.dtype.kind not in "iu":
         raise IndexError(f"indices must be integers; they are {indices.dtype}")
-    if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
+    if not scatter.inside(indices, len(weight)):
         wrong = indices[(indices < 0) | (indices >= len(weight))][0]
         raise IndexError(f"index {wrong} is out of range for {len(weight)} embeddings")
     return weight[indices]

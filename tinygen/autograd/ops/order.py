@@ -13,9 +13,10 @@ from ..dtypes import as_array
 from ..primitive import primitive
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
+from .along import along
 from .choose import maximum, minimum
 from .elementwise import clone
-from .index import along, put_zeros
+from .index import put_zeros
 from .reduce import amax, amin, axis_of, dims_with_elements
 from .shape import narrow, unsqueeze
 

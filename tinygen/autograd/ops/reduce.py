@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...kernels import softmax
 from ..dtypes import float32, result_dtype
 from ..primitive import primitive
 from ..quiet import quiet
@@ -202,20 +203,45 @@ def prod(x, dim=None, keepdim=False, dtype=None):
 def logsumexp(x, dim, keepdim=False):
     """log of the sum of e^x over `dim`, without overflow; -inf, with gradient 0, of nothing else"""
     x, dims = x.astype(result_dtype([x], floating=True), copy=False), dims_of(dim, x.ndim)
+    if is_rows(x, dims):
+        total = softmax.logsumexp(x.reshape(-1, x.shape[-1]))
+        return total.reshape(x.shape[:-1] + (1,) * keepdim)
     top = np.max(x, axis=dims, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, x.dtype.type(0))
     total = np.log(add_up(np.exp(x - top), dims, keepdim=True)) + top
     return total if keepdim else np.squeeze(total, dims)
 
 
+def is_rows(x: np.ndarray, dims) -> bool:
+    """Whether the kernel takes it: the last dimension alone."""
+    return x.ndim > 0 and dims == (x.ndim - 1,) and x.size > 0 and x.dtype is float32
+
+
 def share_of_sum(g, x, out, dim, keepdim):
     """g e^x / Σ e^x, the softmax. A sum that is 0 has only terms that are 0."""
+    if is_rows(x.array, dims_of(dim, x.ndim)):
+        columns = (*x.shape[:-1], 1)
+        return share_of_rows(reshape(g, columns), x, reshape(out, columns))
     if (out.array == -math.inf).any():
         out = where(eq(out, -math.inf), 0.0, out)
     return spread(g, x.shape, dim, keepdim) * exp(x - spread(out, x.shape, dim, keepdim))
 
 
 logsumexp.vjp(x=share_of_sum)
+
+
+@primitive
+def share_of_rows(g, x, lse):
+    """g e^(x - lse), lse [..., 1] being the log-sum-exp of rows x [..., n]; g [..., 1]"""
+    rows = x.reshape(-1, x.shape[-1])
+    return softmax.logsumexp_backward(g.reshape(-1), rows, lse.reshape(-1)).reshape(x.shape)
+
+
+share_of_rows.vjp(
+    g=lambda c, x, lse: sum(c * exp(x - where(eq(lse, -math.inf), 0.0, lse)), -1, keepdim=True),
+    x=lambda c, out: c * out,
+    lse=lambda c, out: -sum(c * out, -1, keepdim=True),
+)
 
 
 # ---- Extremes ------------------------------------------------------------------------------------

@@ -9,11 +9,10 @@ import numpy as np
 from ..primitive import primitive
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
+from .along import add_along, along, check_index_fits, fitting_index
 from .choose import where
 from .compare import eq
 from .index import (
-    along,
-    check_index_fits,
     checked_index,
     getitem,
     index_put_sum,
@@ -21,7 +20,7 @@ from .index import (
     same_dtype,
     setitem,
     sized,
-)  # fmt: skip
+)
 from .shape import expand, flatten, reshape
 
 __all__ = ["index_reduce", "scatter", "scatter_add", "scatter_reduce"]
@@ -58,8 +57,14 @@ def part_for(index, src, op: str):
 @composition
 def scatter_add(x, dim, index, src):
     """x, to which src is added where the index says"""
-    line, at, src = scattered(x, dim, index, src, "scatter_add")
-    return reshaped(index_put_sum(line, src, at), x)
+    line, dim = sized(x, dim, "scatter_add")
+    index = fitting_index(line, dim, index, "scatter_add")
+    if not (isinstance(src, Tensor) and index.array.size):
+        line, at, src = scattered(x, dim, index, src, "scatter_add")
+        return reshaped(index_put_sum(line, src, at), x)
+    same_dtype(x, src, "scatter_add")
+    src = part_for(index.array, sized(src, 0, "scatter_add")[0], "scatter_add")
+    return reshaped(add_along(line, src, index, dim), x)
 
 
 def reshaped(out, x):

@@ -8,9 +8,10 @@ from ..primitive import primitive
 from ..quiet import quiet
 from ..registry import ShapeError, composition
 from ..tensor import Tensor
+from .along import gather
 from .choose import clamp, where
 from .elementwise import sqrt
-from .index import gather, getitem
+from .index import getitem
 from .linalg.products import matmul
 from .order import Ordered, argsort, picked, sort
 from .reduce import (

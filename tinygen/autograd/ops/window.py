@@ -129,10 +129,8 @@ def pick(x, index, dim):
 @primitive
 def collect(x, index, dim, size):
     """Zeros of `size` along `dim`, to which slice i of x is added as slice index[i]"""
-    before = (slice(None),) * dim
     out = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
-    for i, at in enumerate(index):
-        out[(*before, at)] += x[(*before, i)]
+    scatter.add_at(out, (slice(None),) * dim + (index,), x)
     return out
 
 
@@ -150,20 +148,22 @@ def flat(index, size: int):
 
 
 def rows(x):
-    """[..., n] as [rows, n]"""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    """[..., n] as [rows, n, 1]"""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1], 1)
 
 
 @primitive
 def pick_each(x, index):
     """x[row, index[row, i]] for rows x [..., n] and an array index [..., i]: [..., i]"""
-    return scatter.pick_each(rows(x), rows(index)).reshape(index.shape)
+    return scatter.pick_along(rows(x), rows(index)).reshape(index.shape)
 
 
 @primitive
 def collect_each(x, index, size):
     """Zeros [..., size], to which x[row, i] is added at index[row, i]"""
-    return scatter.collect_each(rows(x), rows(index), size).reshape(*x.shape[:-1], size)
+    out = np.zeros((*x.shape[:-1], size), x.dtype)
+    scatter.add_along(rows(out), rows(index), rows(x))
+    return out
 
 
 @primitive

@@ -16,6 +16,7 @@ from tinygen.autograd.ops.elementwise import exp, log, log1p
 from tinygen.autograd.ops.shape import movedim
 from tinygen.autograd.ops.special import xlogy
 from tinygen.autograd.registry import ShapeError, composition
+from tinygen.kernels.scatter import inside
 
 from .activation import logsigmoid
 from .regression import checked_reduction, reduced
@@ -55,15 +56,15 @@ def cross_entropy(
     if target.shape == input.shape:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, labels, shape = _as_rows("cross_entropy", input, target, ignore_index, weight)
-    if weight is None:
+    if weight is None or not label_smoothing:
         losses = softmax_cross_entropy(logits, labels, ignore_index, float(label_smoothing))
-        return _reduced_labels(losses, labels, None, ignore_index, reduction, shape)
+        if weight is not None:
+            losses = losses * weight[where(labels == ignore_index, 0, labels)]
+        return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
     log_probs = log_softmax(logits, -1)
+    evenly = where(labels == ignore_index, 0.0, -(log_probs * weight).mean(-1))
     losses = _picked(log_probs, labels, weight, ignore_index)
-    if label_smoothing:
-        evenly = -(log_probs * weight).mean(-1)
-        evenly = where(labels == ignore_index, 0.0, evenly)
-        losses = (1 - label_smoothing) * losses + label_smoothing * evenly
+    losses = (1 - label_smoothing) * losses + label_smoothing * evenly
     return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
 
 
@@ -109,6 +110,8 @@ def check_labels(name: str, labels: np.ndarray, classes: int, ignore_index: int 
         raise RuntimeError(
             f"{name}: labels must be integers, got {labels.dtype}; convert them with .long()"
         )
+    if inside(labels, classes):
+        return
     outside = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         outside &= labels != ignore_index

@@ -7,8 +7,8 @@ import numpy as np
 from ...primitive import primitive
 from ...registry import ShapeError, composition
 from ...tensor import Tensor
+from ..along import take_along_dim
 from ..diagonal import tril, triu
-from ..index import take_along_dim
 from ..join import cat
 from .common import LinAlgError, checked_matrices, one_of
 from .systems import checked_substitution
