@@ -9,9 +9,9 @@ import math
 
 from ...autograd.creation import ones
 from ...autograd.ops.activation import softplus
+from ...autograd.ops.along import gather
 from ...autograd.ops.choose import clamp, where
 from ...autograd.ops.elementwise import abs, log, sqrt
-from ...autograd.ops.index import gather
 from ...autograd.ops.join import cat
 from ...autograd.ops.scan import cumsum
 from ...autograd.ops.softmax import softmax
