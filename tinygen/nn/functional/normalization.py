@@ -152,9 +152,19 @@ def batch_norm(
     if training:
         known = statistics(input.array, None)
         follow(running_mean, running_var, known, count_of(input, dims), momentum)
+    elif any(s.requires_grad or s.tangent is not None for s in (running_mean, running_var)):
+        return normalised_by(input, running_mean, running_var, weight, bias, eps)
     else:
         known = running_mean.array.copy(), running_var.array.copy()
     return normalised_groups(input, None, weight, bias, eps, known, not training)
+
+
+def normalised_by(x: Tensor, mean: Tensor, var: Tensor, weight, bias, eps: float) -> Tensor:
+    """(x − mean) / √(var + eps) · weight + bias, where gradients reach mean and variance as well."""
+    of_channels = lambda s: s.reshape(*s.shape, *[1] * (x.ndim - 2))
+    out = (x - of_channels(mean)) * of_channels((var + eps).rsqrt())
+    out = out if weight is None else out * of_channels(weight)
+    return out if bias is None else out + of_channels(bias)
 
 
 @composition
