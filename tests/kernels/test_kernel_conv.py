@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygen.kernels import conv, conv_columns, conv_weight, group_norm
+from tinygen.kernels import conv, conv_columns, conv_weight
 
 # (examples, channels, filters, sizes, kernel, stride, padding, dilation, groups)
 CASES = [
@@ -128,31 +128,3 @@ def test_a_batch_in_parts_gives_the_same_sum(normal, monkeypatch):
     monkeypatch.setattr(conv_weight, "BATCH", 1)
     parts = conv_weight.weight_gradient(x, dy, (3, 3), *ONCE)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
-
-
-@pytest.mark.parametrize("shape, groups", [((2, 4, 6), 2), ((1, 3, 1), 1), ((3, 6, 17), 3),
-    ((0, 4, 3), 2), ((2, 8, 333), 4), ((5, 16, 64), 16), ((4, 32, 900), 8), ((3, 4, 5), None),
-    ((7, 20, 1), None), ((4, 32, 900), None)])  # fmt: skip
-def test_group_norm_equals_its_formula(normal, call, close, double, shape, groups):
-    x, dy = 3 * normal(*shape) + 1, normal(*shape)
-    weight, bias = normal(shape[1]), normal(shape[1])
-    y, mean, rstd = call(group_norm.forward, x, groups, weight, bias, 1e-2)
-    rows, axes = x.astype(np.float64), (0, 2)
-    if groups is not None:
-        rows, axes = rows.reshape(shape[0], groups, shape[1] // groups * shape[2]), 2
-    z = (rows - rows.mean(axes, keepdims=True)) / np.sqrt(rows.var(axes, keepdims=True) + 1e-2)
-    right = z.reshape(shape) * weight[:, None] + bias[:, None]
-    close([y], right, 1e-5)
-    d, x64, *rest = double(dy, x, weight, mean, rstd)
-    right = group_norm.backward(d, x64, groups, *rest)  # NumPy's lines
-    close(call(group_norm.backward, dy, x, groups, weight, mean, rstd), right, 1e-4)
-
-
-def test_group_norm_nan_stays_in_its_group(normal):
-    x = normal(2, 4, 5)
-    x[1, 3, 2] = np.nan
-    y, mean, rstd = group_norm.forward(x, 2, None, None, 1e-5)
-    dx, _, _ = group_norm.backward(y, x, 2, None, mean, rstd)
-    for found in (y, dx):
-        assert np.isnan(found[1, 2:]).all() and np.isfinite(found[1, :2]).all()
-        assert np.isfinite(found[0]).all()

@@ -160,7 +160,7 @@ def batch_norm(
 
 
 def normalised_by(x: Tensor, mean: Tensor, var: Tensor, weight, bias, eps: float) -> Tensor:
-    """(x − mean) / √(var + eps) · weight + bias, where gradients reach mean and variance as well."""
+    """(x − mean) / √(var + eps) · weight + bias, with gradients for mean and variance as well."""
     of_channels = lambda s: s.reshape(*s.shape, *[1] * (x.ndim - 2))
     out = (x - of_channels(mean)) * of_channels((var + eps).rsqrt())
     out = out if weight is None else out * of_channels(weight)
