@@ -64,7 +64,7 @@ def sums(x: np.ndarray, ranges: Ranges) -> np.ndarray:
     return out
 
 
-def spread(g: np.ndarray, sizes: tuple[int, int, int], ranges: Ranges) -> np.ndarray:
+def spread(g: np.ndarray, sizes: tuple[int, ...], ranges: Ranges) -> np.ndarray:
     """dx [rows, *sizes] for g [rows, *places]: each element of a window gets what its sum gets."""
     if not g.size:
         return np.zeros((len(g), *sizes), g.dtype)
@@ -149,7 +149,7 @@ def largest_reference(x, ranges, steps):
     return index
 
 
-def largest(x: np.ndarray, ranges: Ranges, steps: tuple[int, int, int]) -> np.ndarray:
+def largest(x: np.ndarray, ranges: Ranges, steps: tuple[int, ...]) -> np.ndarray:
     """index [rows, *places] for x [rows, d, h, w]; the windows' ranges, none of them empty, along
     d, h and w, and the steps within them."""
     index = np.empty((len(x), *[len(begins) for begins, _ in ranges]), np.int64)

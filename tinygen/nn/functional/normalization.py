@@ -147,16 +147,15 @@ def batch_norm(
     dims = (0, *range(2, input.ndim))
     if training:
         check_several_values(input.shape, dims, "batch_norm")
-    elif running_mean is None or running_var is None:
-        raise RuntimeError("batch_norm: running_mean and running_var are needed unless training")
-    if training:
         known = statistics(input.array, None)
         follow(running_mean, running_var, known, count_of(input, dims), momentum)
-    elif any(s.requires_grad or s.tangent is not None for s in (running_mean, running_var)):
+        return normalised_groups(input, None, weight, bias, eps, known)
+    if running_mean is None or running_var is None:
+        raise RuntimeError("batch_norm: running_mean and running_var are needed unless training")
+    if any(s.requires_grad or s.tangent is not None for s in (running_mean, running_var)):
         return normalised_by(input, running_mean, running_var, weight, bias, eps)
-    else:
-        known = running_mean.array.copy(), running_var.array.copy()
-    return normalised_groups(input, None, weight, bias, eps, known, not training)
+    known = running_mean.array.copy(), running_var.array.copy()
+    return normalised_groups(input, None, weight, bias, eps, known, True)
 
 
 def normalised_by(x: Tensor, mean: Tensor, var: Tensor, weight, bias, eps: float) -> Tensor:
