@@ -64,7 +64,7 @@ def np_window_spread(x, sizes, ranges):
 
 
 # Along each dimension of a plane: where windows begin, and before which element they end.
-THREES = ((ints(0, 2, 4), ints(3, 5, 7)), (ints(0, 1), ints(2, 5)))
+THREES = ((ints(0, 2, 4), ints(3, 5, 7)), (ints(0, 1, 3), ints(2, 5, 4)))
 
 row("sliding_windows", np_windows, with_(N(2, 7), (3,), (2,), (1,)),
     with_(N(4, 5), (2, 3), (1, 2), (2, 1)), with_(N(0, 3), (2,), (1,), (1,)), torch=None)
@@ -73,7 +73,7 @@ row("overlap_add", np_overlap_add, with_(N(2, 3, 3), (7,), (2,), (1,)),
 row("window_sum", np_window_sum,
     with_(N(2, 7), THREES[:1]), with_(N(2, 7, 5), THREES), with_(N(0, 5), THREES[1:]), torch=None)
 row("window_spread", np_window_spread,
-    with_(N(2, 3), (7,), THREES[:1]), with_(N(2, 3, 2), (7, 5), THREES), torch=None)
+    with_(N(2, 3), (7,), THREES[:1]), with_(N(2, 3, 3), (7, 5), THREES), torch=None)
 row("pick", np.take, with_(N(2, 3), ints(2, 0, 2, 1), 1), with_(N(3, 2), ints(1), 0),
     with_(N(3, 2), np.zeros(0, int), 0), torch=None)
 row("collect", np_collect, with_(N(2, 4), ints(2, 0, 2, 1), 1, 4), with_(N(1, 2), ints(1), 0, 2),
