@@ -26,9 +26,9 @@ def normalised_groups(x, groups, weight=None, bias=None, eps=1e-5, known=None, f
         rows, dims = reshape(x, (examples, channels, math.prod(sizes))), (0, 2)
     else:
         rows, dims = reshape(x, (examples, groups, channels // groups * math.prod(sizes))), 2
-    centre = Tensor(known[0].reshape(-1, 1)) if fixed else mean(rows, dims, keepdim=True)
-    centred = rows - centre
-    var = Tensor(known[1].reshape(-1, 1)) if fixed else mean(centred * centred, dims, keepdim=True)
+    constants = [Tensor(k.reshape(-1, 1)) for k in known or ()] if fixed else None
+    centred = rows - (constants[0] if constants else mean(rows, dims, keepdim=True))
+    var = constants[1] if constants else mean(centred * centred, dims, keepdim=True)
     normal = reshape(centred / sqrt(var + eps), x.shape)
     ones = (1,) * len(sizes)
     scaled = normal if weight is None else normal * reshape(weight, (channels, *ones))
@@ -49,9 +49,10 @@ def _(x, groups, weight, bias, eps, known, fixed):
 @normalised_groups.gradient
 def _(g, saved, wanted, x, groups, weight, bias, eps, known, fixed):
     if not is_vectors(x):
-        dx, dweight, dbias = kernels.backward(g, x, groups, weight, *saved, fixed)
+        dx, dweight, dbias = kernels.backward(g, x, groups, weight, *saved, fixed=fixed)
     elif groups is None:
-        dx, dweight, dbias = column_norm.backward(as_matrix(g), as_matrix(x), weight, *saved, fixed)
+        matrices = as_matrix(g), as_matrix(x)
+        dx, dweight, dbias = column_norm.backward(*matrices, weight, *saved, fixed=fixed)
     else:
         rows = as_rows(g, groups), as_rows(x, groups)
         dx, dweight, dbias = layer_norm.backward(*rows, weight, *saved)
