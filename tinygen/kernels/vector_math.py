@@ -40,16 +40,32 @@ def log(x):
 
 
 @kernel
+def log_of_any(x):
+    """ln x of all numbers: -inf at 0, NaN below."""
+    small = x < 1e-37
+    y = where(small, log(x * 16777216.0) - 16.635532333438687, log(x))  # 2^24, for denormals
+    y = where(x < float("inf"), y, x)  # infinity, and NaN
+    return where(x > 0.0, y, where(x == 0.0, -float("inf"), float("nan") + x))
+
+
+@kernel
 def sincos_of_turns(turns):
     """sin and cos of 2π turns / 2^32, of a vector of integers; off by at most one unit in the last
     place of 1.
 
-    The nearest quarter of a turn is taken off in integers, so exactly. Within an eighth of a turn
-    on either side of it, polynomials: those of Cephes' sinf (Moshier 1992). Then the quarters turn
-    (cos, sin) by a right angle each: odd ones swap the two, and signs follow.
+    The nearest quarter of a turn is taken off in integers, so exactly.
     """
     quarter = (turns + EIGHTH_OF_A_TURN) >> 30
-    x = to_floats(turns - (quarter << 30)) * RADIANS
+    return sincos_beyond(to_floats(turns - (quarter << 30)) * RADIANS, quarter)
+
+
+@kernel
+def sincos_beyond(x, quarter):
+    """sin and cos of x + quarter π/2, for x within an eighth of a turn on either side of 0.
+
+    Polynomials: those of Cephes' sinf (Moshier 1992). Then the quarters turn (cos, sin) by a right
+    angle each: odd ones swap the two, and signs follow.
+    """
     z = x * x
     p = fma(z, -1.9515295891e-4, 8.3321608736e-3)
     p = fma(z, p, -1.6666654611e-1)
@@ -61,6 +77,28 @@ def sincos_of_turns(turns):
     sin, cos = where(odd, cos, sin), where(odd, sin, cos)
     sin_sign, cos_sign = (quarter & 2) << 30, ((quarter + 1) & 2) << 30
     return from_bits(bits(sin) ^ sin_sign), from_bits(bits(cos) ^ cos_sign)
+
+
+@kernel
+def sincos(x):
+    """sin x and cos x, off by a unit in the last place of 1 up to |x| = 10^5; beyond, where
+    neighbouring numbers lie a hundredth of a turn apart, by more."""
+    quarter = nearest_int(x * 0.6366197723675814)
+    n = to_floats(quarter)
+    r = fma(n, -1.57079637050628662, x)  # π/2 in three parts
+    r = fma(n, 4.37113900018624283e-8, r)
+    r = fma(n, 1.71512451000007e-15, r)
+    return sincos_beyond(r + (x - x), quarter)  # x - x: NaN, where x is infinite
+
+
+@kernel
+def sin(x):
+    return sincos(x)[0]
+
+
+@kernel
+def cos(x):
+    return sincos(x)[1]
 
 
 @kernel

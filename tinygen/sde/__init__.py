@@ -10,7 +10,8 @@
 The names and conventions are torchsde's. What a solver is made of lies in separate files, to be
 read in this order: brownian (the noise), problem (the equation), methods and stochastic_runge_kutta
 (one step), drivers (one step after the other), sdeint, adjoint (gradients in little memory). Ready
-equations are in processes.
+equations are in processes. `simulate`, for millions of paths of plain functions, has files of its
+own: expressions, traced, programs, runs.
 
 Diffusion models: schedules (how much noise at which time), diffusion (the equations forwards and
 backwards), denoiser (what a network predicts, and what follows from it), samplers (from noise to
@@ -20,6 +21,7 @@ data, by a network or by an exact score), guidance (with something given), likel
 
 from .adjoint import sdeint_adjoint
 from .brownian import BrownianInterval
+from .brownian_steps import BrownianSteps
 from .denoiser import PREDICTIONS, Denoiser, DenoisingModel, convert
 from .diffusion import VE, VP, DiffusionProcess, ReverseProcess, SubVP
 from .guidance import Inpaint, classifier_free_guidance, classifier_guidance, clipped
@@ -55,6 +57,7 @@ from .schedules import (
     VPSchedule,
 )
 from .sdeint import sdeint
+from .simulate import simulate
 
 __all__ = [
     "DDIM",
@@ -64,6 +67,7 @@ __all__ = [
     "BrownianBridge",
     "BrownianInterval",
     "BrownianMotion",
+    "BrownianSteps",
     "CosineSchedule",
     "Denoiser",
     "DenoisingModel",
@@ -98,4 +102,5 @@ __all__ = [
     "sample",
     "sdeint",
     "sdeint_adjoint",
+    "simulate",
 ]

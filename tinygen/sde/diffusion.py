@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from ..autograd.random import Generator, randn
 from ..autograd.tensor import Tensor
-from .processes import Process
+from .expressions import of_time
+from .processes import Equation, Process
 from .schedules import LinearSchedule, NoiseSchedule, SubVPSchedule, VESchedule, VPSchedule
 
 Score = Callable[[Tensor, Tensor], Tensor]  # (x [batch, ...], t [batch]) -> ∇ log p_t(x)
@@ -38,6 +39,13 @@ class DiffusionProcess(Process):
 
     def g(self, t: Tensor, x: Tensor) -> Tensor:
         return beside(self.diffusion(t), x).to(x.dtype).expand(x.shape)
+
+    def equation(self) -> Equation:
+        beta, diffusion = (
+            of_time(lambda t, part=part: part(Tensor(t)).array)
+            for part in (self.beta, self.diffusion)
+        )
+        return lambda t, x: -0.5 * beta(t) * x, lambda t, x: diffusion(t), ()
 
     def marginal_prob(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The mean, of the shape of x, and the standard deviation, which broadcasts to it, of x(t)
@@ -109,6 +117,12 @@ class ReverseProcess(Process):
 
     def g(self, s: Tensor, x: Tensor) -> Tensor:
         return self.forward.g(self.forward.T - s, x)
+
+    def equation(self) -> Equation:
+        raise TypeError(
+            "simulate takes plain functions, and the score of a reverse process is one of tensors: "
+            "take sdeint"
+        )
 
 
 def beside(t: Tensor, x: Tensor) -> Tensor:

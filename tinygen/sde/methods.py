@@ -71,11 +71,11 @@ def milstein(problem: Problem, dt: Increment, state: State) -> State:
     if problem.noise_type == "additive":
         return euler(problem, dt, state)
     g, derivative = problem.derivative(dt.t0, y)
-    squared = dt.W.array**2
+    squared = dt.W * dt.W
     if problem.sde_type == "ito":
-        squared = squared - dt.W.dtype.type(dt.h)
+        squared = squared - dt.h
     moved = problem.f(dt.t0, y) * dt.h + problem.product(g, dt.W)
-    return (y + moved + derivative * Tensor(squared / 2),)
+    return (y + moved + derivative * (squared / 2),)
 
 
 # ---- Stratonovich --------------------------------------------------------------------------------

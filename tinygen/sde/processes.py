@@ -3,6 +3,9 @@
 All act on [batch, d] and have one W a component (diagonal noise). marginal_prob(x0, t) gives the
 mean and the standard deviation of X(t), given X(0) = x0, both of the shape of x0; t is a number or
 a tensor that broadcasts to x0. Parameters are numbers or tensors; tensors may get gradients.
+
+equation() gives drift and diffusion as plain functions of (t, x, *args), and args: what `simulate`
+takes. Where they are formulas that serve tensors as well, f and g are made of them.
 """
 
 from __future__ import annotations
@@ -18,14 +21,29 @@ from ..autograd.grad_mode import enable_grad, is_grad_enabled
 from ..autograd.ops.elementwise import exp, sqrt
 from ..autograd.ops.join import cat
 from ..autograd.tensor import Tensor, clock
+from .expressions import Expressions, cotangents
 
 Number = float | Tensor
 
 
+Equation = tuple[Callable, Callable, tuple]
+
+
 class Process:
-    """What they have in common: their noise."""
+    """What they have in common: their noise, and f and g for those that have plain functions."""
 
     noise_type, sde_type = "diagonal", "ito"
+
+    def equation(self) -> Equation:
+        raise NotImplementedError(f"simulate cannot take a {type(self).__name__}: take sdeint")
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        drift, _, args = self.equation()
+        return filled(x, drift(t, x, *args))
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        _, diffusion, args = self.equation()
+        return filled(x, diffusion(t, x, *args))
 
 
 class BrownianMotion(Process):
@@ -34,11 +52,8 @@ class BrownianMotion(Process):
     def __init__(self, mu: Number = 0.0, sigma: Number = 1.0):
         self.mu, self.sigma = mu, sigma
 
-    def f(self, t: Tensor, x: Tensor) -> Tensor:
-        return filled(x, self.mu)
-
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return filled(x, self.sigma)
+    def equation(self) -> Equation:
+        return lambda t, x, mu, _: mu + 0 * x, lambda t, x, _, sigma: sigma, (self.mu, self.sigma)
 
     def marginal_prob(self, x0: Tensor, t: Number) -> tuple[Tensor, Tensor]:
         t = as_tensor(x0, t)
@@ -59,10 +74,13 @@ class BrownianBridge(Process):
                 f"the drift of a bridge that ends at T = {self.T:g} is defined before T alone, and "
                 f'was asked for at t = {t.item():g}: use method="euler", or end a little before T'
             )
-        return (self.end - x) / (self.T - t)
+        return super().f(t, x)
 
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return filled(x, self.sigma)
+    def equation(self) -> Equation:
+        return (
+            lambda t, x, end, T, _: (end - x) / (T - t), lambda t, x, end, T, sigma: sigma,
+            (self.end, self.T, self.sigma),
+        )  # fmt: skip
 
     def marginal_prob(self, x0: Tensor, t: Number) -> tuple[Tensor, Tensor]:
         t = as_tensor(x0, t)
@@ -76,11 +94,11 @@ class OrnsteinUhlenbeck(Process):
     def __init__(self, theta: Number = 1.0, mu: Number = 0.0, sigma: Number = 1.0):
         self.theta, self.mu, self.sigma = theta, mu, sigma
 
-    def f(self, t: Tensor, x: Tensor) -> Tensor:
-        return self.theta * (self.mu - x)
-
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return filled(x, self.sigma)
+    def equation(self) -> Equation:
+        return (
+            lambda t, x, theta, mu, _: theta * (mu - x), lambda t, x, theta, mu, sigma: sigma,
+            (self.theta, self.mu, self.sigma),
+        )  # fmt: skip
 
     def marginal_prob(self, x0: Tensor, t: Number) -> tuple[Tensor, Tensor]:
         decay = exp(-self.theta * as_tensor(x0, t))
@@ -94,11 +112,10 @@ class GeometricBrownianMotion(Process):
     def __init__(self, mu: Number = 0.0, sigma: Number = 1.0):
         self.mu, self.sigma = mu, sigma
 
-    def f(self, t: Tensor, x: Tensor) -> Tensor:
-        return self.mu * x
-
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return self.sigma * x
+    def equation(self) -> Equation:
+        return (
+            lambda t, x, mu, _: mu * x, lambda t, x, _, sigma: sigma * x, (self.mu, self.sigma)
+        )  # fmt: skip
 
     def solution(self, x0: Tensor, t: Number, W: Tensor) -> Tensor:
         """X(t) on the path whose value at t is W."""
@@ -127,6 +144,14 @@ class OverdampedLangevin(Process):
     def g(self, t: Tensor, x: Tensor) -> Tensor:
         return filled(x, math.sqrt(2 * self.temperature / self.friction))
 
+    def equation(self) -> Equation:
+        """The energy is then a formula of an array [1, d]: of operators and NumPy's functions."""
+        return (
+            lambda t, x, T, friction: plain_force(self.energy, x) / friction,
+            lambda t, x, T, friction: np.sqrt(2 * T / friction),
+            (float(self.temperature), float(self.friction)),
+        )
+
 
 class UnderdampedLangevin(Process):
     """dX = V dt,  m dV = (-∇E(X) - γ V) dt + √(2 γ T) dW, with the stationary density
@@ -150,6 +175,19 @@ class UnderdampedLangevin(Process):
         std = math.sqrt(2 * self.friction * self.temperature) / self.mass
         return cat([filled(x, 0.0), filled(v, std)], -1)
 
+    def equation(self) -> Equation:
+        """See OverdampedLangevin."""
+
+        def drift(t, y, T, friction, mass):
+            x, v = (part[0] for part in position_and_velocity(y[None]))
+            return np.concatenate([v, (plain_force(self.energy, x) - friction * v) / mass])
+
+        def diffusion(t, y, T, friction, mass):
+            return np.array([np.sqrt(2 * friction * T) / mass * (2 * i >= len(y))
+                             for i in range(len(y))])  # fmt: skip
+
+        return drift, diffusion, (float(self.temperature), float(self.friction), float(self.mass))
+
 
 # ---- Small helpers -------------------------------------------------------------------------------
 
@@ -171,7 +209,19 @@ def force(energy: Callable, x: Tensor) -> Tensor:
     return Tensor(np.zeros_like(x.array)) if slope is None else -slope
 
 
-def position_and_velocity(y: Tensor) -> tuple[Tensor, Tensor]:
+def plain_force(energy: Callable, x: Expressions) -> Expressions:
+    """-∇E of a vector x of expressions."""
+    try:
+        (e,) = np.asarray(energy(x[None]), object)
+        return cotangents([e], [-1.0], x)
+    except TypeError as error:
+        raise TypeError(
+            "simulate takes an energy of operators and NumPy's functions, which it differentiates "
+            f"by itself; this one failed: {error}. For one of tensors take sdeint"
+        ) from error
+
+
+def position_and_velocity(y: Any) -> tuple[Any, Any]:
     if y.shape[1] % 2:
         raise ValueError(f"the state is [batch, 2 d], positions and velocities; it is {y.shape}")
     half = y.shape[1] // 2
