@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from . import report, runner
-from .worker import ENGINES
+from .worker import ENGINES, USUAL, load
 
 SUITES = list(dict.fromkeys(section.suite for section in report.SECTIONS))
 OF_TINYGEN = ["climb"]  # that are of interest for themselves, and run when they are named
@@ -26,19 +26,19 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name",
                         help=f"regex of {', '.join(available())}; or a file")  # fmt: skip
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose name matches")
-    parser.add_argument("--engines", default=",".join(ENGINES), help="default: %(default)s")
+    parser.add_argument("--engines", help=f"of {','.join(ENGINES)}; default: all of a suite")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each engine (9)")
     parser.add_argument("--threads", type=int, default=2, help="of every engine (2)")
     parser.add_argument("--write", action="store_true", help="bring docs/benchmarks.md up to date")
     args = parser.parse_args()
-    engines = args.engines.split(",")
+    engines = args.engines.split(",") if args.engines else []
     if unknown := set(engines) - set(ENGINES):
         parser.error(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(ENGINES)}")
     if args.rounds < 1 or args.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
     results = []
     for suite in chosen(args.names, parser):
-        results += measure(suite, engines, args)
+        results += measure(suite, engines or engines_of(suite), args)
         if args.write and not suite.endswith(".py"):
             report.write([r for r in results if r.suite == suite], args.threads)
 
@@ -64,6 +64,11 @@ def chosen(names: list[str], parser) -> list[str]:
             parser.error(f"no suite {name}; there are {', '.join(available())}")
         suites += matching
     return suites
+
+
+def engines_of(suite: str) -> list[str]:
+    """Those that a suite has cases for."""
+    return list(load("steps" if suite == "memory" else suite).get("ENGINES", USUAL))
 
 
 def measure(suite: str, engines: list[str], args) -> list[runner.Result]:

@@ -22,7 +22,7 @@ from .runner import Result
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 PAGE, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "images" / "benchmarks.png"
-OTHERS = ("torch", "torch.compile", "jax")
+OTHERS = ("torch", "torch.compile", "jax", "numpy", "torchsde", "diffrax")
 PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
@@ -56,6 +56,7 @@ SECTIONS = (
     Section("Random numbers", "random_numbers"),
     Section("Layers of image models, forward and backward", "layers"),
     Section("Calls of ops on 16 × 16, one thread", "op_overhead"),
+    Section("Paths of a stochastic equation", "sde", "", {"numpy": 0.1, "torch": 0.5, "jax": 0.5}),
     Section("Time against size", "scaling"),
     Section("Peak of memory of training steps", "memory", unit="MB"),
 )  # fmt: skip

@@ -22,7 +22,9 @@ import numpy as np
 
 TURN_SECONDS = 0.2  # how long an engine is timed in one turn
 FIRST_CALLS = 5  # of a case; what they return must agree between engines
-ENGINES = {"tinygen": "tinygen", "torch": "torch", "torch.compile": "torch", "jax": "jax"}
+ENGINES = {"tinygen": "tinygen", "torch": "torch", "torch.compile": "torch", "jax": "jax",
+           "numpy": "numpy", "torchsde": "torchsde", "diffrax": "diffrax"}  # fmt: skip
+ON_JAX = ("jax", "diffrax")
 USUAL = ("tinygen", "torch")  # the engines of a cases file that does not say which it has
 
 
@@ -37,11 +39,13 @@ def make_cases(suite: str, engine: str, threads: int) -> dict:
     package = ENGINES[engine]
     if importlib.util.find_spec(package) is None:
         raise LookupError(f"{package} is not installed")
-    if engine == "jax":  # it takes as many threads as there are cores
+    if engine in ON_JAX:  # it takes as many threads as there are cores
         with contextlib.suppress(AttributeError):  # where cores cannot be chosen
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    else:
-        importlib.import_module(package).set_num_threads(threads)
+    elif engine != "numpy":  # whose loops have one thread
+        importlib.import_module("torch" if engine == "torchsde" else package).set_num_threads(
+            threads
+        )
     cases = load(suite)
     if engine not in cases.get("ENGINES", USUAL):
         raise LookupError(f"{suite} has no cases for it")

@@ -17,9 +17,12 @@ from tinygen.sde.traced import TracedEquation
 
 FORMULAS = {
     "arithmetic": lambda x: (x[0] * x[1] - 2) / (3 + x[0] ** 2) - (-x[1]) + 1 / x[0],
-    "powers": lambda x: x[0] ** 3 + x[0] ** 1.5 + 1.3 ** x[1] + x[0] ** -2 + x[1] ** 0.7 + x[0] ** 7,
-    "functions": lambda x: np.exp(x[0]) * np.log(x[1]) + np.sin(x[0]) * np.cos(x[1]) + np.tanh(x[0]),
-    "more": lambda x: np.sqrt(x[0]) + np.tan(x[1]) + np.cosh(x[0]) * np.sinh(x[1]) + np.square(x[0]),
+    "powers": lambda x: x[0] ** 3 + x[0] ** 1.5 + 1.3 ** x[1] + x[0] ** -2 + x[1] ** 0.7 + x[0] ** 7
+    + x[1] ** 1,
+    "functions": lambda x: np.exp(x[0]) * np.log(x[1]) + np.sin(x[0]) * np.cos(x[1])
+    + np.tanh(x[0]),
+    "more": lambda x: np.sqrt(x[0]) + np.tan(x[1]) + np.cosh(x[0]) * np.sinh(x[1])
+    + np.square(x[0]),
     "choices": lambda x: np.where(x[0] > x[1], x[0], x[1] ** 2) + np.maximum(x[0], 0.9)
     + np.minimum(x[1], 2.0) * abs(x[0] - 1),
     "arrays": lambda x: (np.array([[1.0, 2.0], [3.0, 4.0]]) @ x).sum() * x.mean() + x[::-1][0],
@@ -74,7 +77,8 @@ def test_what_cannot_be_a_formula(formula):
 def every_function(t, x, a):
     wide = 40 * x[0]
     return np.array([
-        np.sin(wide) + np.cos(wide) * np.tanh(x[1]) + np.where(x[0] > x[1], 0.1, np.sqrt(x[1] ** 2)),
+        np.sin(wide) + np.cos(wide) * np.tanh(x[1])
+        + np.where(x[0] > x[1], 0.1, np.sqrt(x[1] ** 2)),
         np.log(np.abs(x[0]) + 1e-3) - np.exp(-x[1] ** 2) + np.maximum(x[0], np.minimum(x[1], a))
         + np.where(t > 0.5, x[0], 1 / (2 + np.cos(x[1]))),
     ])  # fmt: skip

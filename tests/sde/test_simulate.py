@@ -161,7 +161,7 @@ def test_increments_over_several_steps_are_sums():
     W, U = bm(0.2, 0.7, return_U=True)
     np.testing.assert_allclose(W.array, (w1 + w2).array, atol=1e-14)
     np.testing.assert_allclose(U.array, (u1 + 0.4 * w1 + u2).array, atol=1e-14)
-    with pytest.raises(ValueError, match="give sdeint dt=0.1"):
+    with pytest.raises(ValueError, match=r"give sdeint dt=0\.1"):
         bm(0.2, 0.25)
     with pytest.raises(TypeError, match="seed must be a whole number, not a float"):
         BrownianSteps((0, 1), 10, (5, 2), seed=0.5)

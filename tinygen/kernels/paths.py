@@ -210,7 +210,7 @@ def driver(template: Callable, part: Callable, part_name: str, name: str, **part
     return kernel(outer, parallel=True, calls=[draw])
 
 
-# ---- Functions of single paths, called as they are -------------------------------------------------
+# ---- Functions of single paths, called as they are ----------------------------------------------
 
 
 def step_by_calls(drift, diffusion, heun, x, z, row, args):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..kernels.jit import ENABLED
-from ..kernels.paths import calls_of, noise_of_step, padded, signed, step_by_calls, threads_of
+from ..kernels.paths import UNIT, calls_of, noise_of_step, padded, signed, step_by_calls, threads_of
 from .runs import Grid
 from .traced import check_diffusion, check_drift
 
@@ -58,7 +58,7 @@ class CalledRun:
                    self.args, threads_of(x, grid.steps, self.noise))  # fmt: skip
             return saved[:, :, :paths]
         for n in range(grid.steps):
-            z = noise_of_step(first, paths, self.key, n, self.noise, self.noise)
+            z = noise_of_step(UNIT * first, paths, self.key, n, self.noise, self.noise)
             step_by_calls(*self.functions, self.heun, x, z.astype(self.dtype), table[n], self.args)
             if (n + 1) % grid.every == 0:
                 saved[(n + 1) // grid.every - 1] = x

@@ -49,8 +49,8 @@ def simulate(
     args: Sequence[Any] = (),
     save_every: int | None = None,
 ) -> Tensor:
-    """Solve dX = drift(t, X, *args) dt + diffusion(t, X, *args) dW for many paths at once, each with
-    a W of its own, in n_steps equal steps from t_span[0] to t_span[1].
+    """Solve dX = drift(t, X, *args) dt + diffusion(t, X, *args) dW for many paths at once, each
+    with a W of its own, in n_steps equal steps from t_span[0] to t_span[1].
 
     drift, diffusion: functions of (t, x, *args) for one path: t is a number, x a vector [dim].
         drift returns a vector [dim]; diffusion one (diagonal noise), or a number for all
@@ -107,7 +107,7 @@ class Plan:
                 )
         if method not in SIMULATED:
             raise ValueError(
-                f"simulate has no method {method!r}; it has {', '.join(SIMULATED)} (sdeint has more)"
+                f"simulate has no method {method!r}; it has {', '.join(SIMULATED)}, and sdeint more"
             )
         self.x0, self.args = checked_start(x0), checked_args(args)
         self.grid = checked_grid(t_span, n_steps, save_every)
@@ -176,8 +176,8 @@ class Plan:
         raise FloatingPointError(
             f"x is nan or infinite in {len(bad)} of {x.shape[1]} paths; in path {path} since step "
             f"{n} of {steps}, from t = {self.grid.starts[n - 1]:.8g}: are drift and diffusion "
-            "defined there? If the solution blows up, take more steps, or write drift and diffusion "
-            "such that it does not"
+            "defined there? If the solution blows up, take more steps, or write both such that it "
+            "does not"
         )
 
 
