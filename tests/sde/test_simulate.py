@@ -174,6 +174,14 @@ def branching(t, x, a):
     return -a * x if x[0] > 0 else -x
 
 
+def calling(t, x):
+    return -x if x[0] > 0 else unknown_to_numba(x)
+
+
+def unknown_to_numba(x):
+    return x
+
+
 def root(t, x, a):
     return (0.2 * a, 0.1)
 
@@ -200,8 +208,7 @@ def test_what_functions_that_branch_cannot_have():
     if ENABLED:
         words = r"Numba cannot compile this drift, nor is it a formula"
         with pytest.raises(TypeError, match=words):
-            simulate(lambda t, x: -x if x[0] > {}.get(0, 0) else x, lambda t, x: 1.0, x0.detach(),
-                     SPAN, STEPS)  # fmt: skip
+            simulate(calling, lambda t, x: 1.0, x0.detach(), SPAN, STEPS)
 
 
 # ---- Bad input -----------------------------------------------------------------------------------

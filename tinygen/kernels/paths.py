@@ -19,7 +19,6 @@ the call 2 (n noise + c); the odd call after it is for the second normal of meth
 
 import functools
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,13 +51,9 @@ def run(x, saved, table, key, first, noise, rows, every, args, threads):
     first: which unit of the whole the paths begin with. The rows of z belong to `noise` components.
     """
     units = x.shape[1] // UNIT
-    if threads == 1:
-        for unit in range(units):
+    for t in prange(threads):
+        for unit in range(t * units // threads, (t + 1) * units // threads):
             run_unit(unit, x, saved, table, key, first, noise, rows, every, args)
-    else:
-        for t in prange(threads):
-            for unit in range(t * units // threads, (t + 1) * units // threads):
-                run_unit(unit, x, saved, table, key, first, noise, rows, every, args)
 
 
 def run_part(unit, x, saved, table, key, first, noise, rows, every, args):
@@ -84,15 +79,10 @@ def sweep(x, given, table, back, key, first, noise, rows, every, segment, found,
     back: the table of `pull`.
     """
     units = x.shape[1] // UNIT
-    if threads == 1:
-        for unit in range(units):
+    for t in prange(threads):
+        for unit in range(t * units // threads, (t + 1) * units // threads):
             sweep_unit(unit, x, given, table, back, key, first, noise, rows, every, segment, found,
                        sums)  # fmt: skip
-    else:
-        for t in prange(threads):
-            for unit in range(t * units // threads, (t + 1) * units // threads):
-                sweep_unit(unit, x, given, table, back, key, first, noise, rows, every, segment,
-                           found, sums)  # fmt: skip
 
 
 def sweep_part(
@@ -192,22 +182,24 @@ def functions_of(dtype: np.dtype) -> dict[str, Any]:
 
 
 @functools.lru_cache(64)
-def kernels_of(advance_source: str, pull_source: str | None, dtype: np.dtype) -> Any:
-    """`run`, or, with `pull`, `sweep`, for sources that define `advance` and `pull`."""
+def kernels_of(
+    advance_source: str, pull_source: str | None, dtype: np.dtype, parallel: bool
+) -> Any:
+    """`run`, or, with `pull`, `sweep`, for sources that define `advance` and `pull`. On one thread
+    it is another kernel, that is compiled in a third of the time."""
     space = functions_of(dtype)
     exec(advance_source + (pull_source or ""), space)
     text = f"{advance_source}{pull_source}{dtype}"
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    name = hashlib.sha256(text.encode()).hexdigest()[:16] + "_parallel" * parallel
+    parts = {"advance": kernel(space["advance"])}
     if pull_source is None:
-        return driver(run, run_part, "run_unit", name, advance=kernel(space["advance"]))
-    return driver(sweep, sweep_part, "sweep_unit", name,
-                  advance=kernel(space["advance"]), pull=kernel(space["pull"]))  # fmt: skip
-
-
-def driver(template: Callable, part: Callable, part_name: str, name: str, **parts: Any) -> Any:
-    inner = kernel(filled_in(part, f"{part.__name__}_{name}", **parts))
-    outer = filled_in(template, f"{template.__name__}_{name}", **{part_name: inner})
-    return kernel(outer, parallel=True, calls=[draw])
+        part = kernel(filled_in(run_part, f"run_part_{name}", **parts))
+        whole = filled_in(run, f"run_{name}", run_unit=part)
+    else:
+        parts["pull"] = kernel(space["pull"])
+        part = kernel(filled_in(sweep_part, f"sweep_part_{name}", **parts))
+        whole = filled_in(sweep, f"sweep_{name}", sweep_unit=part)
+    return kernel(whole, parallel=parallel, calls=[draw])
 
 
 # ---- Functions of single paths, called as they are ----------------------------------------------
@@ -252,7 +244,7 @@ if ENABLED:
 
 
 @functools.lru_cache(64)
-def calls_of(drift: Any, diffusion: Any, heun: bool) -> Any:
+def calls_of(drift: Any, diffusion: Any, heun: bool, parallel: bool) -> Any:
     """`run` for functions that Numba has compiled. It is not kept on disk: nobody could tell there
     whether they have changed."""
     import numba
@@ -266,7 +258,7 @@ def calls_of(drift: Any, diffusion: Any, heun: bool) -> Any:
         step(drift, diffusion, heun, x, z, table[n], args)
 
     inner = compile(filled_in(run_part, "run_part_by_calls", advance=advance))
-    return compile(filled_in(run, "run_by_calls", run_unit=inner), parallel=True)
+    return compile(filled_in(run, "run_by_calls", run_unit=inner), parallel=parallel)
 
 
 def threads_of(x: np.ndarray, steps: int, rows: int) -> int:

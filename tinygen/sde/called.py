@@ -48,18 +48,20 @@ class CalledRun:
 
     def forward(self, x: np.ndarray, grid: Grid, first: int = 0) -> np.ndarray:
         """See TracedRun.forward."""
-        paths, h = x.shape[1], grid.h
+        (drift, diffusion), paths, h = self.functions, x.shape[1], grid.h
         table = np.stack([grid.starts, np.full(grid.steps, h), np.full(grid.steps, h**0.5)], 1)
         x = padded(x) if ENABLED else x.copy()
         saved = np.empty((grid.steps // grid.every, *x.shape), self.dtype)
         if ENABLED:
-            kernel = calls_of(*self.functions, self.heun)
+            threads = threads_of(x, grid.steps, self.noise)
+            kernel = calls_of(drift, diffusion, self.heun, threads > 1)
             kernel(x, saved, table, signed(self.key), first, self.noise, self.noise, grid.every,
-                   self.args, threads_of(x, grid.steps, self.noise))  # fmt: skip
+                   self.args, threads)  # fmt: skip
             return saved[:, :, :paths]
         for n in range(grid.steps):
             z = noise_of_step(UNIT * first, paths, self.key, n, self.noise, self.noise)
-            step_by_calls(*self.functions, self.heun, x, z.astype(self.dtype), table[n], self.args)
+            z = z.astype(self.dtype)
+            step_by_calls(drift, diffusion, self.heun, x, z, table[n], self.args)
             if (n + 1) % grid.every == 0:
                 saved[(n + 1) // grid.every - 1] = x
         return saved

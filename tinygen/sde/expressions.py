@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,6 @@ class Expression:
     __bool__ = unknown("the truth")
     __float__, __int__, __index__ = unknown("the value"), unknown("the value"), unknown("the value")
     __hash__ = object.__hash__
-
-    def __repr__(self) -> str:
-        return f"<{self.operation} {'' if self.value is None else self.value}>"
 
     # fmt: off
     def __add__(self, other): return binary("add", self, other)
@@ -274,7 +271,7 @@ def in_order(outputs: Iterable[Expression]) -> list[Expression]:
     return found
 
 
-def cotangents(outputs: Sequence[Any], given: Sequence[Any], wanted: Sequence[Any]) -> np.ndarray:
+def cotangents(outputs: Any, given: Any, wanted: Any) -> Any:
     """Σ given[i] ∂outputs[i]/∂w for each w that is wanted: a reverse sweep over the expressions."""
     order = in_order(expression(y) for y in outputs)
     stops = {id(w) for w in wanted}

@@ -69,9 +69,9 @@ class TracedRun:
             return self.by_numpy(x, grid, table, first)[grid.every :: grid.every]
         x = padded(x)
         saved = np.empty((grid.steps // grid.every, *x.shape), self.dtype)
-        kernels_of(self.step.source(self.dtype), None, self.dtype)(
-            x, saved, table, signed(self.key), first, self.noise, self.rows, grid.every, (),
-            threads_of(x, grid.steps, self.rows),
+        threads = threads_of(x, grid.steps, self.rows)
+        kernels_of(self.step.source(self.dtype), None, self.dtype, threads > 1)(
+            x, saved, table, signed(self.key), first, self.noise, self.rows, grid.every, (), threads
         )  # fmt: skip
         return saved[:, :, :paths]
 
@@ -100,10 +100,11 @@ class TracedRun:
         paths, x = x.shape[1], padded(x)
         given = np.pad(given, [(0, 0), (0, 0), (0, x.shape[1] - paths)])
         found, sums = np.empty_like(x), np.empty((x.shape[1] // UNIT, self.wanted))
-        segment = max(1, math.isqrt(grid.steps))
-        kernels_of(self.step.source(self.dtype), self.back.source(self.dtype), self.dtype)(
+        segment, threads = max(1, math.isqrt(grid.steps)), threads_of(x, grid.steps, self.rows)
+        sources = self.step.source(self.dtype), self.back.source(self.dtype)
+        kernels_of(*sources, self.dtype, threads > 1)(
             x, given, table, back, signed(self.key), 0, self.noise, self.rows, grid.every, segment,
-            found, sums, threads_of(x, 3 * grid.steps, self.rows),
+            found, sums, threads,
         )  # fmt: skip
         return found[:, :paths], sums.sum(0)
 

@@ -147,14 +147,14 @@ MATH = Math()
 # ---- What drift and diffusion return -------------------------------------------------------------
 
 
-def as_drift(found: Any, dim: int) -> Expressions:
+def as_drift(found: Any, dim: int) -> Any:
     """An array [dim]."""
     shape = np.shape(found) if not isinstance(found, Expression) else ()
     check_drift(shape, dim)
     return elements(found).reshape(dim)
 
 
-def as_diffusion(found: Any, dim: int) -> Expressions:
+def as_diffusion(found: Any, dim: int) -> Any:
     """An array [dim], or [dim, noise]."""
     shape = np.shape(found) if not isinstance(found, Expression) else ()
     check_diffusion(shape, dim)
@@ -162,7 +162,7 @@ def as_diffusion(found: Any, dim: int) -> Expressions:
     return np.repeat(array.reshape(1), dim).view(Expressions) if shape == () else array
 
 
-def elements(found: Any) -> Expressions:
+def elements(found: Any) -> Any:
     array = np.array(found, object)
     for i, e in enumerate(array.flat):
         array.flat[i] = expression(e)
