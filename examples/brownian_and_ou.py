@@ -127,14 +127,16 @@ def draw(out: str, w: np.ndarray, x: np.ndarray) -> None:
     begin = SAVES // 2
     lags = t[begin:] - t[begin]
     spread = x - x.mean(1, keepdims=True)
-    right.plot(lags, (spread[begin:] * spread[begin]).mean(1), "o", markersize=3.5, markevery=4,
-               color=viz.COLOURS[0], label="Ornstein–Uhlenbeck, measured")  # fmt: skip
-    right.plot(lags, exact_variance(t[begin]) * np.exp(-THETA * lags), color=viz.INK,
-               linewidth=1.2, label="exact: e^(-θ lag)")  # fmt: skip
-    right.plot(lags, (w[begin:] * w[begin]).mean(1), "s", markersize=3.5, markevery=4,
-               color=viz.COLOURS[1], label="Brownian motion, measured")  # fmt: skip
-    right.axhline(t[begin], color=viz.INK, linewidth=1.2, linestyle="--", label="exact: t = 1")
-    right.set(xlabel="lag", ylim=(0, 1.3), title="covariance of X(1) and X(1 + lag)")
+    for z, exact, marker, colour, name in (
+        (w, np.ones_like(lags), "s", viz.COLOURS[1], "Brownian motion"),
+        (spread, np.exp(-THETA * lags), "o", viz.COLOURS[0], "Ornstein–Uhlenbeck"),
+    ):
+        right.plot(lags, exact, color=viz.INK, linewidth=1.1)
+        right.plot(lags, (z[begin:] * z[begin]).mean(1) / z[begin].var(), marker, color=colour,
+                   markersize=4, markevery=5, label=f"{name}, measured")  # fmt: skip
+    right.set(
+        xlabel="lag", ylim=(0, 1.15), title="covariance of X(1), X(1 + lag) / variance of X(1)"
+    )
     right.legend(frameon=False, fontsize=8, loc="center right")
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)

@@ -152,12 +152,13 @@ def run(args: argparse.Namespace) -> int:
 def draw(out: str, paths: np.ndarray, times: list[float]) -> None:
     """Some paths, the histogram beside exp(-E/T)/Z, and the times of escape."""
     figure, ((left, middle, right),) = viz.panels(3, size=(13.5, 4.2))
-    t = np.linspace(0, 20, len(paths))
-    for i in range(12):
-        colour = viz.COLOURS[0] if paths[-1, i] > 0 else viz.COLOURS[1]
-        left.plot(t, paths[:, i], color=colour, linewidth=0.6, alpha=0.7)
-    left.set(xlabel="t", ylabel="x", ylim=(-2, 2),
-             title="12 particles, from the top of the barrier")  # fmt: skip
+    t, edges = np.linspace(0, 20, len(paths)), np.linspace(-2, 2, 81)
+    crowd = np.stack([np.histogram(x, edges, density=True)[0] for x in paths[:, :20_000]])
+    left.pcolormesh(t, (edges[1:] + edges[:-1]) / 2, crowd.T, cmap="Greys", vmin=0, vmax=1.4,
+                    rasterized=True)  # fmt: skip
+    for i, colour in zip(range(3), viz.COLOURS):
+        left.plot(t, paths[:, i], color=colour, linewidth=0.9)
+    left.set(xlabel="t", ylabel="x", ylim=(-2, 2), title="from the top of the barrier: all, and 3")
 
     x, p, _ = density(WARM)
     middle.hist(paths[-1], bins=np.linspace(-2, 2, 101), density=True, color=viz.COLOURS[0],
