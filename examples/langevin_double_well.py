@@ -104,8 +104,9 @@ def exact_time(temperature: float, points: int = 20_000) -> float:
     y = np.linspace(-3, 1, points)
     weights = np.exp(-energy(y) / temperature)
     inner = np.cumsum((weights[1:] + weights[:-1]) / 2) * (y[1] - y[0])
-    outer = np.exp(energy(y[1:]) / temperature) * inner
-    return float(outer[y[1:] > -1].sum() * (y[1] - y[0]) / temperature)
+    way = y[1:] > -1
+    outer = np.exp(energy(y[1:][way]) / temperature) * inner[way]
+    return float(outer.sum() * (y[1] - y[0]) / temperature)
 
 
 def density(temperature: float, points: int = 20_001) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

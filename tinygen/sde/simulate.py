@@ -62,7 +62,8 @@ def simulate(
         equations in the sense of Itô; "heun" and "midpoint" for Stratonovich. See methods.py.
     seed: determines the noise. That of path i at step n depends on nothing else; for sdeint the
         same is BrownianSteps(t_span, n_steps, …, seed=seed).
-    args: numbers, arrays, tensors. Integers are taken for constants.
+    args: numbers, arrays, tensors. Integers, and what the functions take from elsewhere, are
+        compiled in as constants.
     save_every: after how many steps to save a state; it divides n_steps.
 
     Returns the final states [paths, dim]; with save_every [n_steps / save_every + 1, paths, dim],
