@@ -238,7 +238,7 @@ PLAIN = {"drift": lambda t, x: -x, "diffusion": lambda t, x: 0.1, "x0": np.zeros
         ({"diffusion": lambda t, x: np.outer(x, x), "method": "milstein"}, ValueError,
          "cannot integrate general noise"),
         ({"seed": "x"}, TypeError, "seed must be a whole number, not a str"),
-        ({"drift": "Ornstein", "diffusion": None}, ValueError, "there are VE, VP, BrownianBridge"),
+        ({"drift": "Ornstein", "diffusion": None}, ValueError, "there are .*OrnsteinUhlenbeck"),
         ({"drift": tg.sde.BrownianMotion()}, ValueError, "pass None in its place"),
     ],
 )  # fmt: skip
