@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygen.kernels.jit import ENABLED, c_function, kernel, link, prange, threads_for
+from tinygen.kernels.jit import ENABLED, c_function, kernel, prange, threads_for
 from tinygen.kernels.philox import philox
 from tinygen.kernels.pointwise import filled_in
 from tinygen.kernels.random import BLOCKS, GROUP, normal, signed
@@ -202,65 +202,6 @@ def kernels_of(
     return kernel(whole, parallel=parallel, calls=[draw])
 
 
-# ---- Functions of single paths, called as they are ----------------------------------------------
-
-
-def step_by_calls(drift, diffusion, heun, x, z, row, args):
-    """The states x [dim, paths] after a step of Euler–Maruyama, or of Heun's method for
-    Stratonovich, of each path by itself. row: t, h and the root of h."""
-    t, h, root = row[0], row[1], row[2]
-    for i in range(x.shape[1]):
-        before = x[:, i].copy()
-        W = root * z[:, i].astype(x.dtype)
-        move = of_drift(drift(t, before.copy(), *args), before) * h
-        move += of_noise(diffusion(t, before.copy(), *args), W, before)
-        if heun:
-            after = (before + move).astype(x.dtype)
-            more = of_drift(drift(t + h, after.copy(), *args), before) * h
-            more += of_noise(diffusion(t + h, after, *args), W, before)
-            move = (move + more) / 2
-        x[:, i] = before + move
-
-
-def of_drift(found, x):
-    """What drift returned, as an array [dim]."""
-    return np.zeros(x.shape[0]) + np.asarray(found)
-
-
-def of_noise(found, W, x):
-    """What diffusion returned, an array of any of its shapes, times the increment W."""
-    return np.zeros(x.shape[0]) + product(np.asarray(found), W)
-
-
-@kernel
-def product(g, W):
-    if g.ndim == 2:  # each case is compiled by itself
-        return (g * W).sum(1)
-    return g * W
-
-
-if ENABLED:
-    of_drift, of_noise = kernel(of_drift), kernel(of_noise)
-
-
-@functools.lru_cache(64)
-def calls_of(drift: Any, diffusion: Any, heun: bool, parallel: bool) -> Any:
-    """`run` for functions that Numba has compiled. It is not kept on disk: nobody could tell there
-    whether they have changed."""
-    import numba
-
-    link(draw)
-    compile = functools.partial(numba.njit, error_model="numpy")
-    step = compile(step_by_calls)
-
-    @compile
-    def advance(x, z, table, n, args):
-        step(drift, diffusion, heun, x, z, table[n], args)
-
-    inner = compile(filled_in(run_part, "run_part_by_calls", advance=advance))
-    return compile(filled_in(run, "run_by_calls", run_unit=inner), parallel=parallel)
-
-
 def threads_of(x: np.ndarray, steps: int, rows: int) -> int:
     return threads_for(x.shape[1] * steps * rows, PARALLEL)
 
@@ -277,7 +218,4 @@ def noise_of_step(first: int, paths: int, key: int, n: int, noise: int, rows: in
     return np.stack([normal((first + paths,), key, call)[first:] for call in calls])
 
 
-__all__ = [
-    "UNIT", "calls_of", "kernels_of", "noise_of_step", "padded", "signed", "step_by_calls",
-    "threads_of",
-]  # fmt: skip
+__all__ = ["UNIT", "kernels_of", "noise_of_step", "padded", "signed", "threads_of"]

@@ -8,7 +8,6 @@ them.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,8 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..kernels.jit import ENABLED
-from ..kernels.paths import UNIT, calls_of, noise_of_step, padded, signed, step_by_calls, threads_of
+from ..kernels.path_calls import calls_of, compiled, step_by_calls
+from ..kernels.paths import UNIT, noise_of_step, padded, signed, threads_of
 from .runs import Grid
 from .traced import check_diffusion, check_drift
 
@@ -77,28 +77,3 @@ def plain(a: Any, dtype: np.dtype) -> Any:
 
 def call(function: Callable, t: float, x: np.ndarray, args: tuple) -> Any:
     return getattr(function, "py_func", function)(t, x.copy(), *args)
-
-
-@functools.lru_cache(64)
-def dispatcher(function: Callable) -> Any:
-    import numba
-
-    return function if hasattr(function, "py_func") else numba.njit(error_model="numpy")(function)
-
-
-def compiled(function: Callable, name: str, x: np.ndarray, args: tuple) -> Any:
-    """The function as Numba compiles it, tried on the first path."""
-    from numba.core.errors import NumbaError
-
-    found = dispatcher(function)
-    try:
-        found(0.0, x.copy(), *args)
-    except (NumbaError, TypeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise TypeError(
-            f"Numba cannot compile this {name}, nor is it a formula that can be traced: "
-            f"{' '.join(lines[:3])[:300]} … Write it as a function of (t, x, *args) with numbers, "
-            "arrays, and functions of NumPy and math, of which Numba's documentation has a list; "
-            "or take sdeint, for tensors"
-        ) from error
-    return found
