@@ -185,8 +185,11 @@ def functions_of(dtype: np.dtype) -> dict[str, Any]:
 def kernels_of(
     advance_source: str, pull_source: str | None, dtype: np.dtype, parallel: bool
 ) -> Any:
-    """`run`, or, with `pull`, `sweep`, for sources that define `advance` and `pull`. On one thread
-    it is another kernel, that is compiled in a third of the time."""
+    """`run`, or, with `pull`, `sweep`, for sources that define `advance` and `pull`.
+
+    parallel: safe_threads(), and not whether there are several: the kernel without threads rounds
+    some products and sums once where the other does twice.
+    """
     space = functions_of(dtype)
     exec(advance_source + (pull_source or ""), space)
     text = f"{advance_source}{pull_source}{dtype}"

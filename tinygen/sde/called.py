@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..kernels.jit import ENABLED
+from ..kernels.jit import ENABLED, safe_threads
 from ..kernels.path_calls import calls_of, compiled, step_by_calls
 from ..kernels.paths import UNIT, noise_of_step, padded, signed, threads_of
 from .runs import Grid
@@ -54,7 +54,7 @@ class CalledRun:
         saved = np.empty((grid.steps // grid.every, *x.shape), self.dtype)
         if ENABLED:
             threads = threads_of(x, grid.steps, self.noise)
-            kernel = calls_of(drift, diffusion, self.heun, threads > 1)
+            kernel = calls_of(drift, diffusion, self.heun, safe_threads())
             kernel(x, saved, table, signed(self.key), first, self.noise, self.noise, grid.every,
                    self.args, threads)  # fmt: skip
             return saved[:, :, :paths]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.jit import ENABLED
+from ..kernels.jit import ENABLED, safe_threads
 from ..kernels.paths import UNIT, kernels_of, noise_of_step, padded, signed, threads_of
 from .expressions import Expression
 from .traced import TracedEquation
@@ -70,7 +70,7 @@ class TracedRun:
         x = padded(x)
         saved = np.empty((grid.steps // grid.every, *x.shape), self.dtype)
         threads = threads_of(x, grid.steps, self.rows)
-        kernels_of(self.step.source(self.dtype), None, self.dtype, threads > 1)(
+        kernels_of(self.step.source(self.dtype), None, self.dtype, safe_threads())(
             x, saved, table, signed(self.key), first, self.noise, self.rows, grid.every, (), threads
         )  # fmt: skip
         return saved[:, :, :paths]
@@ -102,7 +102,7 @@ class TracedRun:
         found, sums = np.empty_like(x), np.empty((x.shape[1] // UNIT, self.wanted))
         segment, threads = max(1, math.isqrt(grid.steps)), threads_of(x, grid.steps, self.rows)
         sources = self.step.source(self.dtype), self.back.source(self.dtype)
-        kernels_of(*sources, self.dtype, threads > 1)(
+        kernels_of(*sources, self.dtype, safe_threads())(
             x, given, table, back, signed(self.key), 0, self.noise, self.rows, grid.every, segment,
             found, sums, threads,
         )  # fmt: skip
