@@ -22,6 +22,8 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
+ENABLED = os.environ.get("TINYGEN_JIT", "1") != "0"  # whether there are compiled kernels at all
+
 
 def say(message: str) -> None:
     print(f"tinygen: {message}", file=sys.stderr, flush=True)

@@ -10,19 +10,15 @@ It compiles at the first call (importing compiles nothing), into a cache of the 
 processes load from. Under TINYGEN_JIT=0 it returns the function as it is, Numba is never imported,
 and the public functions take their NumPy lines instead.
 
-A kernel takes `threads`, and its caller decides: `threads_for(work, threshold)` is 1 below the
-measured size from which a second thread pays, and one budget, `get_num_threads()`, above it.
-Results never depend on it. No kernel releases the GIL, so `scratch` serves one call at a time.
+How many threads a kernel gets is decided in `threads`, whose functions are also to be had here.
 
 Environment variables:
     TINYGEN_JIT=0        NumPy only
-    TINYGEN_NUM_THREADS  the budget; else NUMBA_NUM_THREADS, else the cores this process may use
     TINYGEN_CACHE        where compiled kernels are kept; else tinygen in XDG_CACHE_HOME or ~/.cache
     TINYGEN_LANES        forces the width of vectors (see `simd`)
 """
 
 import contextlib
-import ctypes
 import functools
 import os
 import sys
@@ -32,11 +28,22 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
-from tinygen.kernels.cache import alone, cache_directory, discard, files_of, say_once
+from tinygen.kernels.cache import ENABLED, alone, cache_directory, discard, files_of, say_once
+from tinygen.kernels.threads import (
+    get_num_threads,
+    hold_blas,
+    safe_threads,
+    scratch,
+    set_num_threads,
+    settled,
+    threads_for,
+)
 
-ENABLED = os.environ.get("TINYGEN_JIT", "1") != "0"
+__all__ = [
+    "ENABLED", "c_function", "get_num_threads", "hold_blas", "kernel", "plain", "prange",
+    "safe_threads", "scratch", "serves", "set_num_threads", "settled", "threads_for",
+]  # fmt: skip
 
 # pyright: reportPossiblyUnboundVariable=false
 # pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false
@@ -211,144 +218,11 @@ def announce() -> None:
     say_once(f"compiling kernels, once; later runs load them from {cache_directory()}")
 
 
-# ---- Threads -------------------------------------------------------------------------------------
-
-
-def available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-# A variable of our own, for numba.get_num_threads() takes longer (0.7 µs) than a small kernel.
-budget = int(
-    os.environ.get("TINYGEN_NUM_THREADS")
-    or os.environ.get("NUMBA_NUM_THREADS")
-    or available_cores()
-)
-
-
-class Settled(threading.local):
-    """What a Python thread has found out: that for `budget` its kernels use `usable` threads, which
-    is 1 where more would be unsafe. Numba's own number of threads, too, belongs to the thread."""
-
-    budget = 0
-    usable = 1
-
-
-settled = Settled()
-
-
-def set_num_threads(threads: int) -> None:
-    """Let kernels use so many threads. Results do not depend on it."""
-    global budget
-    if threads < 1:
-        raise ValueError(f"set_num_threads: expected at least 1 thread, got {threads}")
-    budget = threads
-
-
-def get_num_threads() -> int:
-    """How many threads kernels may use."""
-    return budget
-
-
-def threads_for(work: int, threshold: int) -> int:
-    """How many threads to use for `work`, of which less than `threshold` is done sooner by one."""
-    if work < threshold:
-        return 1
-    return settled.usable if settled.budget == budget else settle_threads()
-
-
-def settle_threads() -> int:
-    """Find out whether threads are safe, and have as many ready as the budget allows."""
-    hold_blas()
-    keep_memory()
-    settled.usable = budget if budget > 1 and ENABLED and safe_threads() else 1
-    settled.budget = budget
-    if settled.usable > 1:  # else a loop over two chunks would wake all threads of a large machine
-        numba.set_num_threads(min(budget, numba.config.NUMBA_NUM_THREADS))
-    return settled.usable
-
-
-def safe_threads() -> bool:
-    """Whether Numba has threads that several Python threads may use at once.
-
-    Its own `workqueue` is not of that kind: it aborts the process. (It is slow, too: 110 µs a loop
-    against 2 µs.) Nor are those of GNU OpenMP after a fork.
-    """
-    global threads_started
-    if forked_from_threads:
-        say_once("kernels run on one thread in a forked process; start it by `spawn` for more")
-        return False
-    numba.get_num_threads()  # starts the threads, and so decides
-    threads_started = True
-    if numba.threading_layer() != "workqueue":
-        return True
-    say_once(
-        "kernels run on one thread: install OpenMP (libgomp1, libomp) or `pip install tbb` for more"
-    )
-    return False
-
-
-@functools.cache
-def hold_blas(with_scipy: bool = False) -> None:
-    """Hold NumPy's BLAS to one thread from now on, and SciPy's own if Numba has loaded that.
-
-    Its threads and Numba's both spin while they wait, and take the cores from each other: calls of
-    90 µs became 8 ms. Nor would its results be the same for every number of threads.
-    """
-    threadpoolctl.threadpool_limits(limits=1, user_api="blas")
-
-
-@functools.cache
-def keep_memory() -> None:
-    """Let the C library keep freed memory for the next array, instead of handing it back each time.
-
-    The system clears what it hands out, a page at a time as it is first touched: for the arrays of
-    a GPT's training step (width 128) that was a quarter of the time (97 ms against 73 ms). glibc
-    does so for arrays from 32 MB on still, and from 512 MB of free memory; other C libraries have
-    other rules, and are left alone.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    for parameter, size in ((M_MMAP_THRESHOLD, 1 << 25), (M_TRIM_THRESHOLD, 1 << 29),
-                            (M_TOP_PAD, 1 << 26)):  # fmt: skip
-        mallopt(parameter, size)
-
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # the names of malloc.h
-
-
-threads_started = forked_from_threads = False
-
-
-def after_fork() -> None:
-    """One thread in a forked child: GNU OpenMP aborts it if it uses those of its parent.
-
-    The lock is a new one: another thread of the parent may have held the old one."""
-    global budget, forked_from_threads, lock
+def new_lock() -> None:
+    """In a forked child: another thread of the parent may have held the old one."""
+    global lock
     lock = threading.RLock()
-    if threads_started:
-        budget, settled.budget, forked_from_threads = 1, 0, True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork)
-
-
-# ---- Scratch memory ------------------------------------------------------------------------------
-
-memory = threading.local()
-
-
-def scratch(size: int) -> np.ndarray:
-    """[size] float32 of anything, for the length of one call. The same memory serves every call of
-    a Python thread: asking the system for it each time costs more than small kernels do. It begins
-    a cache line, so that no aligned vector lies on two."""
-    array = getattr(memory, "array", None)
-    if array is None or array.size < size:
-        fresh = np.empty(size + 16, np.float32)
-        memory.array = array = fresh[-fresh.ctypes.data % 64 // 4 :]
-    return array
+    os.register_at_fork(after_in_child=new_lock)
