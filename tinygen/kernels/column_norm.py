@@ -10,7 +10,7 @@ vector holds a number of each, so nothing is added up across lanes.
 
 import numpy as np
 
-from tinygen.kernels.group_norm import of_channels, with_rstd
+from tinygen.kernels.group_norm import of_channels, quietly, with_rstd
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_for
 
 # pyright: reportPossiblyUnboundVariable=false
@@ -20,16 +20,19 @@ if ENABLED:
 PARALLEL = 16_384  # elements from which two threads are faster than one
 
 
+@quietly
 def statistics_reference(x):
     count = x.dtype.type(len(x) or np.nan)
     mean = x.sum(0) / count
     return mean, ((x - mean) ** 2).sum(0) / count
 
 
+@quietly
 def apply_reference(x, weight, bias, mean, rstd):
     return (x - mean) * (rstd * weight) + bias
 
 
+@quietly
 def backward_reference(dy, x, weight, mean, rstd, fixed):
     z = (x - mean) * rstd
     dweight, dbias, count = (dy * z).sum(0), dy.sum(0), max(len(x), 1)

@@ -28,6 +28,8 @@ if ENABLED:
 
 PARALLEL = 16_384  # elements from which two threads are faster than one
 
+quietly = np.errstate(invalid="ignore")  # inf - inf says enough by being NaN
+
 
 # ---- NumPy lines ---------------------------------------------------------------------------------
 
@@ -41,6 +43,7 @@ def by_group(x, groups):
     return x.reshape(examples, groups, channels // groups, math.prod(places)), (2, 3)
 
 
+@quietly
 def statistics_reference(x, groups):
     planes, axes = by_group(x, groups)
     count = x.dtype.type(math.prod(planes.shape[a] for a in axes) or np.nan)
@@ -49,6 +52,7 @@ def statistics_reference(x, groups):
     return mean.reshape(-1), variance.reshape(-1)
 
 
+@quietly
 def apply_reference(x, groups, weight, bias, mean, rstd):
     planes, _ = by_group(x, groups)
     mean, rstd = (s.reshape(-1, planes.shape[1], 1, 1) for s in (mean, rstd))
@@ -56,6 +60,7 @@ def apply_reference(x, groups, weight, bias, mean, rstd):
     return ((planes - mean) * rstd * weight + bias).reshape(x.shape)
 
 
+@quietly
 def backward_reference(dy, x, groups, weight, mean, rstd, fixed):
     (planes, axes), g = by_group(x, groups), by_group(dy, groups)[0]
     mean, rstd = (s.reshape(-1, planes.shape[1], 1, 1) for s in (mean, rstd))
