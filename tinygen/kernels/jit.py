@@ -31,6 +31,7 @@ import numpy as np
 
 from tinygen.kernels.cache import ENABLED, alone, cache_directory, discard, files_of, say_once
 from tinygen.kernels.threads import (
+    available_cores,
     get_num_threads,
     hold_blas,
     safe_threads,
@@ -41,8 +42,8 @@ from tinygen.kernels.threads import (
 )
 
 __all__ = [
-    "ENABLED", "c_function", "get_num_threads", "hold_blas", "kernel", "plain", "prange",
-    "safe_threads", "scratch", "serves", "set_num_threads", "settled", "threads_for",
+    "ENABLED", "available_cores", "c_function", "get_num_threads", "hold_blas", "kernel", "plain",
+    "prange", "safe_threads", "scratch", "serves", "set_num_threads", "settled", "threads_for",
 ]  # fmt: skip
 
 # pyright: reportPossiblyUnboundVariable=false
