@@ -156,7 +156,7 @@ def imports(source: str, name: str, is_package: bool):
 
 def layer(part: str) -> int:
     found = [i for i, parts in enumerate(LAYERS) if part in parts]
-    assert found, f"tinygen.{part} has no place in the list of layers in this test and in CONTRIBUTING.md"
+    assert found, f"tinygen.{part} has no place in LAYERS and in the list of CONTRIBUTING.md"
     return found[0]
 
 

@@ -72,6 +72,7 @@ def test_real_digits_are_inside_of_the_band_of_distances(quick_features):
     assert 0.8 < ratio < gan_digits.DIGITS.expected[gan_digits.DISTANCE][1]
 
 
+@pytest.mark.slow
 def test_a_run_can_be_repeated(tmp_path, quick_features):
     """The same seed draws the same pictures, another seed others."""
     pictures = []

@@ -127,6 +127,7 @@ def test_the_adjoint_of_reversible_heun_is_exact(noise_type):
     assert largest_difference(through, adjoint) < 1e-11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["midpoint", "heun"])
 @pytest.mark.parametrize("noise_type", NOISE)
 def test_the_adjoint_agrees_with_backpropagation(noise_type, method):
@@ -139,6 +140,7 @@ def test_the_adjoint_agrees_with_backpropagation(noise_type, method):
     assert largest_difference(through, adjoint) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise_type", "method"),
                          [("diagonal", "srk"), ("scalar", "milstein"), ("additive", "euler"),
                           ("general", "euler")])  # fmt: skip
@@ -192,6 +194,7 @@ def peak_memory(interface, steps: int, method: str) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["midpoint", "reversible_heun"])
 def test_the_memory_of_the_adjoint_does_not_grow_with_the_steps(method):
     peak_memory(sdeint_adjoint, 2, method)  # what is made once
