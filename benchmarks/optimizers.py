@@ -6,6 +6,8 @@ python -m benchmarks optimizers
 
 import importlib
 
+import numpy as np
+
 SMALL = [(65, 64), (64, 64), (64,), (64,)]
 for _ in range(4):
     SMALL += [(64,), (64,), (192, 64), (192,), (64, 64), (64,)]
@@ -24,9 +26,10 @@ def make(engine: str) -> dict:
     m.set_num_threads(2)
     cases = {}
     for size, shapes in SIZES.items():
-        params = [m.randn(*shape).requires_grad_() for shape in shapes]
+        draw = np.random.default_rng(0).standard_normal  # the same in every engine
+        params = [m.tensor(draw(shape, np.float32)).requires_grad_() for shape in shapes]
         for p in params:
-            p.grad = m.randn(*p.shape)
+            p.grad = m.tensor(draw(tuple(p.shape), np.float32))
         for name, options in OPTIMIZERS.items():
             fused = {"fused": True} if engine == "torch" and name != "RMSprop" else {}
             cases[f"{name}, {size}"] = getattr(m.optim, name)(params, **options, **fused).step
