@@ -106,12 +106,6 @@ class Denoiser:
         """One of PREDICTIONS."""
         return convert(self(x, t), x, t, self.schedule, self.prediction, wanted)
 
-    def x0_and_epsilon(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Data and noise, by one call of the function."""
-        said = self(x, t)
-        x0 = convert(said, x, t, self.schedule, self.prediction, "x0")
-        return x0, convert(said, x, t, self.schedule, self.prediction, "epsilon")
-
     def score(self, x: Tensor, t: Tensor) -> Tensor:
         return self.predict("score", x, t)
 
