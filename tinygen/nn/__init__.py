@@ -6,6 +6,7 @@ from .attention import *
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import *
 from .denoisers import *
+from .dit import *
 from .dropout import *
 from .layers import *
 from .losses import *
@@ -14,5 +15,6 @@ from .normalization import *
 from .parameter import Parameter
 from .pooling import *
 from .recurrent import *
+from .text_encoder import *
 from .transformer import *
 from .vision import *
