@@ -19,6 +19,7 @@ data, by a network or by an exact score), guidance (with something given), likel
 (exact scores).
 """
 
+from .adaptive_flow import AdaptiveProbabilityFlow
 from .adjoint import sdeint_adjoint
 from .brownian import BrownianInterval
 from .brownian_steps import BrownianSteps
@@ -63,6 +64,7 @@ __all__ = [
     "DDIM",
     "METHODS",
     "PREDICTIONS",
+    "AdaptiveProbabilityFlow",
     "Ancestral",
     "BrownianBridge",
     "BrownianInterval",
