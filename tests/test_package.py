@@ -133,6 +133,7 @@ ABOVE = {"tinygen", "tinygen.__main__"}  # import whatever they like
 THIRD_PARTY = {
     "kernels": {"numpy", "numba", "llvmlite", "threadpoolctl"},
     "data": {"numpy", "sklearn"},
+    "models": {"numpy", "scipy"},
     "serialization": {"numpy", "safetensors"},
     "train": {"numpy", "tqdm"},
     "viz": {"numpy", "matplotlib"},
