@@ -17,4 +17,5 @@ from .pooling import *
 from .recurrent import *
 from .text_encoder import *
 from .transformer import *
+from .unet import *
 from .vision import *
