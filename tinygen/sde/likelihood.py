@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd.creation import zeros
-from ..autograd.engine import grad
 from ..autograd.grad_mode import enable_grad, no_grad
-from ..autograd.random import Generator, bernoulli
+from ..autograd.random import Generator
 from ..autograd.tensor import Tensor
 from ..ode import odeint
+from ..ode.divergence import jacobian_trace, random_signs
 from .denoiser import Denoiser
 from .diffusion import DiffusionProcess
 
@@ -45,16 +45,14 @@ def log_likelihood(
         raise ValueError(f'divergence is "exact" or "hutchinson", not {divergence!r}')
     signs = None
     if divergence == "hutchinson":
-        half = Tensor(np.full((probes, *x.shape), 0.5, x.dtype))
-        signs = 2 * bernoulli(half, generator=generator) - 1
+        signs = random_signs((probes, *x.shape), x.dtype, generator)
 
     def flow(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         with enable_grad():
             at_x = state[0].detach().requires_grad_()
             velocity = denoiser.velocity(at_x, t)
-            trace = exact_trace(velocity, at_x) if signs is None else (
-                estimated_trace(velocity, at_x, signs))  # fmt: skip
-        return velocity.detach(), trace
+            trace = jacobian_trace(velocity, at_x, signs)
+        return velocity.detach(), trace.detach()
 
     process = DiffusionProcess(denoiser.schedule)
     times = Tensor(np.array([start, process.T if end is None else end]))
@@ -62,24 +60,3 @@ def log_likelihood(
         flow, (x.detach(), zeros(x.shape[0], dtype=x.dtype)), times, rtol=rtol, atol=atol
     )
     return process.prior_log_prob(found[-1]) + gained[-1]
-
-
-def exact_trace(y: Tensor, x: Tensor) -> Tensor:
-    """tr ∂y/∂x [B] of y, x [B, ...], by one backward pass for every number of a sample."""
-    columns = y.reshape(y.shape[0], -1)
-    total = np.zeros(y.shape[0], y.dtype)
-    for i in range(columns.shape[1]):
-        (row,) = grad(columns[:, i].sum(), x, retain_graph=True)
-        assert row is not None  # for types: grad raises where x has no part in y
-        total += row.array.reshape(len(total), -1)[:, i]
-    return Tensor(total)
-
-
-def estimated_trace(y: Tensor, x: Tensor, signs: Tensor) -> Tensor:
-    """The mean of v' ∂y/∂x v over the v in signs [probes, B, ...]: [B]"""
-    total = np.zeros(y.shape[0], y.dtype)
-    for v in signs:
-        (product,) = grad(y, x, v, retain_graph=True)
-        assert product is not None
-        total += (product.array * v.array).reshape(len(total), -1).sum(-1)
-    return Tensor(total / len(signs))

@@ -17,13 +17,13 @@ import numpy as np
 
 from ... import nn
 from ...autograd.creation import zeros
-from ...autograd.engine import grad
 from ...autograd.grad_mode import enable_grad, is_grad_enabled
 from ...autograd.ops.join import cat
-from ...autograd.random import Generator, bernoulli
+from ...autograd.random import Generator
 from ...autograd.tensor import Tensor
 from ...distributions.distribution import Distribution
 from ...ode import odeint, odeint_adjoint
+from ...ode.divergence import jacobian_trace, random_signs
 from .base import Flow, fitting
 
 
@@ -48,27 +48,15 @@ class Dynamics(nn.Module):
     def __init__(self, field: nn.Module):
         super().__init__()
         self.field = field
-        self.noise: Tensor | None = None  # of Hutchinson's estimate; None: the trace is exact
+        self.signs: Tensor | None = None  # of Hutchinson's estimate; None: the trace is exact
 
     def forward(self, t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         again = is_grad_enabled()
         with enable_grad():
             x = state[0] if state[0].requires_grad else state[0].detach().requires_grad_()
             slope = self.field(t, x)
-            trace = self.trace(slope, x, again)
+            trace = jacobian_trace(slope, x, self.signs, x.ndim - 1, create_graph=again)
         return (slope, trace) if again else (slope.detach(), trace.detach())
-
-    def trace(self, slope: Tensor, x: Tensor, create_graph: bool) -> Tensor:
-        """tr ∂slope/∂x, exactly, or ε' ∂slope/∂x ε, whose mean it is (Hutchinson 1989): [...]"""
-        if self.noise is not None:
-            (product,) = grad(slope, x, self.noise, create_graph=create_graph)
-            return (product * self.noise).sum(-1)
-        total = zeros(x.shape[:-1], dtype=x.dtype)
-        for i in range(x.shape[-1]):  # row i of the Jacobian of every point
-            (row,) = grad(slope[..., i].sum(), x, retain_graph=True, create_graph=create_graph)
-            assert row is not None  # for types: grad raises where x has no part in the slope
-            total = total + row[..., i]
-        return total
 
 
 class FFJORD(Flow):
@@ -115,14 +103,9 @@ class FFJORD(Flow):
 
     def solve(self, x: Tensor, times: tuple[float, float], generator) -> tuple[Tensor, Tensor]:
         """Where the points x [..., features] are at the second time, and ∫ tr ∂f/∂x dt [...]"""
-        self.dynamics.noise = signs_like(x, generator) if self.hutchinson else None
+        if self.hutchinson:
+            self.dynamics.signs = random_signs((1, *x.shape), x.dtype, generator)
         state = (x, zeros(x.shape[:-1], dtype=x.dtype))
         t = Tensor(np.array(times))
         x, log_det = self.solver(self.dynamics, state, t, **self.arguments)
         return x[-1], log_det[-1]
-
-
-def signs_like(x: Tensor, generator: Generator | None) -> Tensor:
-    """-1 or 1, with equal probability, in the shape of x."""
-    half = zeros(x.shape, dtype=x.dtype) + 0.5
-    return 2 * bernoulli(half, generator=generator) - 1
