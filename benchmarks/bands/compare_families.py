@@ -76,7 +76,7 @@ def flow() -> Twin:
 
 
 def diffusion() -> Twin:
-    network, settings = band("diffusion_2d").Denoiser(), example.diffusion_2d
+    network, settings = band("diffusion_2d").new_network(), example.diffusion_2d
     scale = lambda function, t: torch.from_numpy(function(tg.tensor(t.numpy())).numpy())[:, None]
 
     def loss(x0):

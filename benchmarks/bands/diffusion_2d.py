@@ -12,55 +12,29 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import diffusion_2d as example
+from mlp_in_torch import Average, MLPDenoiser, as_function, to_torch
 
 import tinygen as tg
 from tinygen.data.toys import nine_gaussians
 
-WIDTH = example.WIDTH
 
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm, self.time = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.into, self.out = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-
-    def forward(self, h, time):
-        return h + self.out(F.silu(self.into(self.norm(h)) + self.time(time)))
-
-
-class Denoiser(nn.Module):
-    def __init__(self):
-        super().__init__()
-        frequencies = torch.logspace(0, 3, WIDTH // 2)
-        self.register_buffer("frequencies", frequencies)
-        self.time = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.SiLU())
-        self.first, self.last = nn.Linear(2, WIDTH), nn.Linear(WIDTH, 2)
-        self.blocks = nn.ModuleList([Block() for _ in range(example.BLOCKS)])
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x, t):
-        angles = t[:, None] * self.frequencies
-        time = self.time(torch.cat([angles.sin(), angles.cos()], -1))
-        h = self.first(x)
-        for block in self.blocks:
-            h = block(h, time)
-        return self.last(F.silu(h))
+def new_network() -> nn.Module:
+    return MLPDenoiser(2, example.WIDTH, example.BLOCKS)
 
 
 def train(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     tg.manual_seed(seed)  # of the data, which are tinygen's
-    network = Denoiser()
-    averaged = copy.deepcopy(network)
+    network = new_network()
+    average = Average(network, copy.deepcopy(network), example.EMA)
     optimizer = torch.optim.Adam(network.parameters(), lr=example.LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, example.STEPS)
     beta_min, beta_max = example.SCHEDULE.beta_min, example.SCHEDULE.beta_max
-    for step in range(example.STEPS):
-        x0 = torch.from_numpy(nine_gaussians(example.BATCH, noise=example.STD).numpy())
+    for _ in range(example.STEPS):
+        x0 = to_torch(nine_gaussians(example.BATCH, noise=example.STD))
         t = example.START + (1 - example.START) * torch.rand(example.BATCH)
         B = beta_min * t + (beta_max - beta_min) / 2 * t * t
         noise = torch.randn_like(x0)
@@ -71,33 +45,13 @@ def train(seed: int) -> nn.Module:
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            for mean, p in zip(averaged.parameters(), network.parameters()):
-                mean.lerp_(p, 1 - example.EMA if step else 1.0)
-    return averaged
-
-
-class Differentiable(tg.autograd.Function):
-    """PyTorch's network inside of tinygen, for the same measurements."""
-
-    @staticmethod
-    def forward(ctx, x, t, network):
-        with torch.enable_grad():
-            ctx.x = torch.from_numpy(x.detach().numpy().copy()).requires_grad_()
-            ctx.y = network(ctx.x, torch.from_numpy(t.detach().numpy().copy()))
-        return tg.from_numpy(ctx.y.detach().numpy())
-
-    @staticmethod
-    def backward(ctx, g):
-        (found,) = torch.autograd.grad(
-            ctx.y, ctx.x, torch.from_numpy(g.detach().numpy().copy()), retain_graph=True
-        )
-        return tg.from_numpy(found.numpy()), None, None
+        average.update()
+    return average.averaged
 
 
 def measure(network: nn.Module) -> dict[str, float]:
-    function = lambda x, t: Differentiable.apply(x, t, network)
-    values, _ = example.measure(tg.sde.Denoiser(function, example.SCHEDULE, "epsilon"))
+    denoiser = tg.sde.Denoiser(as_function(network), example.SCHEDULE, "epsilon")
+    values, _ = example.measure(denoiser)
     return values
 
 
