@@ -314,6 +314,8 @@ def test_mistakes_get_a_sentence():
     with pytest.raises(ValueError, match=r"lie in \(0, 1\)|lies in \(0, 1\)"):
         DDPM(network, sde.DiscreteSchedule([0.5, 1.0]), 2)
     ddpm = DDPM(network, steps=50)
+    with tg.no_grad():
+        ddpm.loss(tg.randn(4, 2))  # which is no training
     with pytest.raises(RuntimeError, match="DDPM: this model was never trained"):
         ddpm.sample((4, 2))
     trained(ddpm, tg.randn(4, 2))
