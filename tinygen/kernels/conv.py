@@ -30,10 +30,12 @@ import math
 import numpy as np
 
 from tinygen.kernels import conv_columns as columns
+from tinygen.kernels import winograd
 from tinygen.kernels.conv_lines import lay_out
 from tinygen.kernels.conv_plan import (
     FILTERS,
     FIRST,
+    LAID_OUT,
     LINES,
     OUT_STEPS,
     OUTS,
@@ -47,6 +49,7 @@ from tinygen.kernels.conv_plan import (
     best_plan,
     forward_plan,
     input_plan,
+    whole,
 )
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, scratch, serves, threads_for
 from tinygen.kernels.matmul import PARALLEL
@@ -68,7 +71,6 @@ else:
     COLUMNS, PANEL, LANES, slide, pack_panel = 1, 1, 1, None, None
 
 BLOCK = 1 << 16  # numbers of y that are computed before they are written: 256 KB of the L2 cache
-LAID_OUT = 1 << 17  # numbers of x that are laid out at a time: 512 KB
 
 
 def serve(places: Sizes, *arrays: np.ndarray) -> bool:
@@ -99,6 +101,10 @@ def forward(
     places = columns.places_of(padded_sizes, w.shape[2:], stride, dilation)
     if one_tap(w.shape[2:], stride, padding) or not serve(places, x, w):
         return columns.forward(x, w, bias, stride, padding, dilation, groups)
+    if winograd.fits(places, w.shape, stride, dilation, groups):
+        y = winograd.forward(x, w, bias, padding)
+        if y is not None:
+            return y
     channels, filters = x.shape[1] // groups, len(w) // groups
     threads = threads_for(len(x) * math.prod(places) * w.size, PARALLEL)
     shapes = (channels, x.shape[2:], w.shape[2:], stride, padding, dilation)
@@ -122,6 +128,11 @@ def input_gradient(
     ready = serve(dy.shape[2:], dy, w) and math.prod(sizes)
     if one_tap(w.shape[2:], stride, padding) or not ready:
         return columns.input_gradient(dy, w, bias, sizes, stride, padding, dilation, groups)
+    if winograd.fits(sizes, w.shape, stride, dilation, groups):
+        windows, around = cropped(dy, tuple((2 - a, 2 - b) for a, b in padding))
+        dx = winograd.forward(windows, w, bias, around, turned=True)
+        if dx is not None:
+            return dx
     filters, channels = len(w) // groups, w.shape[1]
     threads = threads_for(dy.size // dy.shape[1] * w.size, PARALLEL)
     shapes = (filters, channels, dy.shape[2:], w.shape[2:], tuple(sizes), stride, padding, dilation)
@@ -153,11 +164,6 @@ def run(x, w, bias, plan: Plan, groups, filters, threads):
              filters, plan.table, plan.passes, plan.starts, plan.order, pair, columns,
              memory, panels, room, result, threads)  # fmt: skip
     return y
-
-
-def whole(size: int) -> int:
-    """`size` rounded up to cache lines."""
-    return -(-size // 16) * 16
 
 
 # ---- The kernel ----------------------------------------------------------------------------------

@@ -5,8 +5,17 @@ from tinygen.kernels.jit import ENABLED, kernel
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
-    from tinygen.kernels.conv_tile import part_pairs
-    from tinygen.kernels.simd import LANES, load, load_first, store, store_first
+    from tinygen.kernels.simd import (
+        LANES,
+        broadcast,
+        evens,
+        load,
+        load_first,
+        odds,
+        store,
+        store_first,
+        sum_lanes,
+    )
 else:
     LANES = 1
 
@@ -52,9 +61,8 @@ def split(source, at, count, target, to, steps, first, phase):
         while done < count:
             x = load_first(source, at + done, count - done)
             y = load_first(source, at + done + LANES, count - done - LANES)
-            x, y = part_pairs(x, y)
-            store_first(target, even + done // 2, x, (count - done + 1) // 2)
-            store_first(target, odd + done // 2, y, (count - done) // 2)
+            store_first(target, even + done // 2, evens(x, y), (count - done + 1) // 2)
+            store_first(target, odd + done // 2, odds(x, y), (count - done) // 2)
             done += 2 * LANES
     for i in range(done, count):
         target[to + (first + i) % steps * phase + (first + i) // steps] = source[at + i]
@@ -68,3 +76,12 @@ def copy(source, at, target, target_at, count):
     if whole < count:
         left = count - whole
         store_first(target, target_at + whole, load_first(source, at + whole, left), left)
+
+
+@kernel
+def not_finite(x, item, size):
+    """Whether any of the `size` numbers of an item is NaN or infinite (0 times it is NaN)."""
+    total = broadcast(0.0)
+    for i in range(0, size, LANES):
+        total = total + 0.0 * load_first(x, item * size + i, size - i)
+    return sum_lanes(total) != 0.0

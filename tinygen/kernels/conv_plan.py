@@ -14,6 +14,7 @@ import numpy as np
 from tinygen.kernels.conv_columns import padded_sizes, places_of
 
 STRIP = 32  # places that are computed at a time, at least
+LAID_OUT = 1 << 17  # numbers of x that are laid out at a time: 512 KB
 
 Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -53,12 +54,17 @@ class Plan(NamedTuple):
         return int(self.table[PHASE, 1])
 
     @property
+    def segment(self) -> int:
+        """Numbers of a line that belong to one example."""
+        return int(self.table[PHASE, 2])
+
+    @property
     def run(self) -> int:
         """How many places lie from the first to the last one, those at the ends of lines included
         (of the largest pass)."""
-        lines, segment = self.table[LINES], self.table[PHASE, 2]
+        lines = self.table[LINES]
         return max(
-            int(((p[0] - 1) * lines[1] + p[1]) * lines[2] - segment + p[2])
+            int(((p[0] - 1) * lines[1] + p[1]) * lines[2] - self.segment + p[2])
             for p in self.passes[:, PLACES:TARGET]
         )
 
@@ -131,6 +137,11 @@ def input_plan(
     order = np.full(filters * size, -1, np.int64)
     order[np.concatenate(numbers)] = np.arange(first)
     return Plan(table, np.array(passes, np.int64), np.concatenate(starts), order, together)
+
+
+def whole(size: int) -> int:
+    """`size` rounded up to cache lines."""
+    return -(-size // 16) * 16
 
 
 def three(values, neutral):

@@ -13,8 +13,8 @@ vector are places, which are summed up last: so neither dy nor the windows need 
 """
 
 from tinygen.kernels import simd
-from tinygen.kernels.jit import c_function, kernel
-from tinygen.kernels.simd import LANES, interleave_high, interleave_low, load, store
+from tinygen.kernels.jit import c_function
+from tinygen.kernels.simd import LANES, load, store
 from tinygen.kernels.tile import COLUMNS, HEIGHTS, POINTER, from_source, transpose
 
 STARTS = "CPointer(int64)"  # where the row of each channel and tap begins
@@ -22,7 +22,6 @@ STARTS = "CPointer(int64)"  # where the row of each channel and tap begins
 FILTERS = (4, 1) if LANES == 16 else (2, 1)
 TAPS = (6, 3, 1)
 PANEL = min(HEIGHTS[0], LANES)  # filters of a panel
-ROUNDS = LANES.bit_length() - 1
 
 SLID = "w, w_at, x, x_at, starts, tap, taps, y, y_at, y_row"
 CORRELATED = (
@@ -120,15 +119,6 @@ correlate_tile = from_source(
                    for f, k in SIZES}),
     tiles,
 )  # fmt: skip
-
-
-@kernel
-def part_pairs(x, y):
-    """(x0, x2, ..., y0, y2, ...) and (x1, x3, ..., y1, y3, ...). Interleaving turns the highest bit
-    of a number's place, of log2(2 LANES) bits, into the lowest: all turns but one undo one."""
-    for _ in range(ROUNDS):
-        x, y = interleave_low(x, y), interleave_high(x, y)
-    return x, y
 
 
 # ---- What `conv` calls ---------------------------------------------------------------------------

@@ -19,9 +19,11 @@ import math
 import numpy as np
 
 from tinygen.kernels import conv_columns as columns
-from tinygen.kernels.conv import LAID_OUT, LANES, cropped, one_tap, serve, whole
-from tinygen.kernels.conv_lines import copy, lay_out
+from tinygen.kernels import winograd_weight
+from tinygen.kernels.conv import LANES, cropped, one_tap, serve
+from tinygen.kernels.conv_lines import copy, lay_out, not_finite
 from tinygen.kernels.conv_plan import (
+    LAID_OUT,
     LINES,
     OUTS,
     PHASE,
@@ -30,6 +32,7 @@ from tinygen.kernels.conv_plan import (
     Sizes,
     best_plan,
     forward_plan,
+    whole,
 )
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, scratch, threads_for
 from tinygen.kernels.matmul import PARALLEL
@@ -37,7 +40,7 @@ from tinygen.kernels.matmul import PARALLEL
 # pyright: reportPossiblyUnboundVariable=false, reportOptionalCall=false
 if ENABLED:
     from tinygen.kernels.conv_tile import FILTERS, TAPS, correlate
-    from tinygen.kernels.simd import broadcast, load_first, store, sum_lanes
+    from tinygen.kernels.simd import broadcast, store
 else:
     FILTERS, TAPS, correlate = (1,), (1,), None
 
@@ -59,13 +62,18 @@ def weight_gradient(
     ready = serve(dy.shape[2:], x, dy) and math.prod(kernel_sizes)
     if one_tap(kernel_sizes, stride, padding) or not ready:
         return columns.weight_gradient(x, dy, *known, groups)
+    w_shape = (dy.shape[1], x.shape[1] // groups, *kernel_sizes)
+    if winograd_weight.fits(dy.shape[2:], w_shape, stride, dilation, groups):
+        dw = winograd_weight.weight_gradient(x, dy, padding)
+        if dw is not None:
+            return dw
     examples, channels, filters = len(x), x.shape[1] // groups, dy.shape[1] // groups
     plan = best_plan(forward_plan, examples, LAID_OUT, channels, x.shape[2:], *known)
     together = plan.together
     taps, run = len(plan.starts), -(-plan.run // LANES) * LANES
     room = whole(channels * plan.volume + 2 * LANES) + filters * run  # for x and dy of an item
     dw = np.zeros((groups * filters, taps), np.float32)
-    finite = np.empty(examples * groups, np.float32)
+    bad = np.empty(examples * groups, np.float32)
     threads = threads_for(dy.size * taps, PARALLEL)
     step = max(1, BATCH // (room * groups)) * together
     x, dy = plain(x), plain(dy)
@@ -75,9 +83,9 @@ def weight_gradient(
         correlate_all(
             x[n : n + some].reshape(-1), dy[n : n + some].reshape(-1), dw, some, together, items,
             groups, channels, plan.table, plan.starts, run, room,
-            finite[n * groups : (n + some) * groups], scratch(items * room), threads,
+            bad[n * groups : (n + some) * groups], scratch(items * room), threads,
         )  # fmt: skip
-    if not np.isfinite(finite.sum()):
+    if bad.any():
         return columns.weight_gradient(x, dy, *known, groups)
     return dw.reshape(groups * filters, channels, *kernel_sizes)
 
@@ -89,7 +97,7 @@ def weight_gradient(
     " intp, intp, int64[:, ::1], int64[::1], intp, intp, float32[::1], float32[::1], intp)",
 )
 def correlate_all(
-    x, dy, dw, examples, together, items, groups, channels, table, starts, run, room, finite,
+    x, dy, dw, examples, together, items, groups, channels, table, starts, run, room, bad,
     memory, threads,
 ):  # fmt: skip
     """dw += what some examples add to it. An item is a group of those that are laid out together,
@@ -100,14 +108,14 @@ def correlate_all(
     if threads == 1:
         for item in range(items):
             lay_out_both(x, dy, item, examples, together, groups, filters, channels, table, run,
-                         room, finite, memory)  # fmt: skip
+                         room, bad, memory)  # fmt: skip
         for tile in range(tiles):
             correlate_tile(tile, across, dw, items, groups, filters, starts, run, room, memory)
     else:
         for t in prange(threads):
             for item in range(t * items // threads, (t + 1) * items // threads):
                 lay_out_both(x, dy, item, examples, together, groups, filters, channels, table, run,
-                             room, finite, memory)  # fmt: skip
+                             room, bad, memory)  # fmt: skip
         for t in prange(threads):
             for tile in range(t * tiles // threads, (t + 1) * tiles // threads):
                 correlate_tile(tile, across, dw, items, groups, filters, starts, run, room, memory)
@@ -115,7 +123,7 @@ def correlate_all(
 
 @kernel
 def lay_out_both(
-    x, dy, item, examples, together, groups, filters, channels, table, run, room, finite, memory
+    x, dy, item, examples, together, groups, filters, channels, table, run, room, bad, memory
 ):
     """The filters of dy [filters, run], and behind them the channels of x."""
     at, group, n = item * room, item % groups, item // groups * together
@@ -132,10 +140,7 @@ def lay_out_both(
                 for h in range(height):
                     copy(dy, source + h * width, memory, target + h * table[LINES, 2], width)
         lay_out(x, one, channels, table, memory, at + filters * run, e)
-        total = broadcast(0.0)
-        for i in range(0, size, LANES):
-            total = total + 0.0 * load_first(x, one * size + i, size - i)
-        finite[one] = sum_lanes(total)  # 0, or NaN if anything is not finite
+        bad[one] = not_finite(x, one, size)
 
 
 @kernel

@@ -254,6 +254,18 @@ def interleave_high(builder, x, y):
     return interleave(builder, x, y, LANES // 2)
 
 
+@operation(floats, floats, floats)
+def evens(builder, x, y):
+    """x0, x2, ..., y0, y2, ..."""
+    return builder.shuffle_vector(x, y, ints.llvm(list(range(0, 2 * LANES, 2))))
+
+
+@operation(floats, floats, floats)
+def odds(builder, x, y):
+    """x1, x3, ..., y1, y3, ..."""
+    return builder.shuffle_vector(x, y, ints.llvm(list(range(1, 2 * LANES, 2))))
+
+
 # ---- Functions made of operations ----------------------------------------------------------------
 
 

@@ -99,16 +99,16 @@ def choice_source() -> str:
     return "\n".join(lines)
 
 
-def transpose_source() -> str:
-    """The function `transpose`: `rows` rows of `columns` numbers, LANES of each at most, become the
-    columns of `columns` rows of a strip.
+def transpose_source(name: str, target: str, put: str) -> str:
+    """The function `name`: `rows` rows of `columns` numbers, LANES of each at most, become columns;
+    `put` stores row {i} of the result, which is r{i}, at the arguments `target`.
 
     In each round row i and row i + LANES / 2 are interleaved into rows 2 i and 2 i + 1. That turns
     the highest bit of a number's row into the lowest bit of its lane, and shifts the others up:
     when every bit has been turned, row and lane have changed places.
     """
     half = LANES // 2
-    lines = ["def transpose(source, at, stride, rows, columns, target, target_at):"]
+    lines = [f"def {name}(source, at, stride, rows, columns, {target}):"]
     for i in range(LANES):
         lines += [f"    r{i} = load_first(source, at + {i} * stride, columns if {i} < rows else 0)"]
     for _ in range(LANES.bit_length() - 1):
@@ -117,7 +117,7 @@ def transpose_source() -> str:
         ]
         lines += [f"    {', '.join(f'r{i}' for i in range(LANES))} = {', '.join(pairs)}"]
     for i in range(LANES):
-        lines += [f"    if {i} < columns:\n        store(target, target_at + {COLUMNS * i}, r{i})"]
+        lines += [f"    if {i} < columns:\n        {put.format(i=i)}"]
     return "\n".join(lines)
 
 
@@ -130,7 +130,14 @@ def from_source(name: str, source: str, names: Mapping[str, Any]) -> Any:
 
 tiles = {f"tile{r}": from_source(f"tile{r}", tile_source(r), vars(simd)) for r in HEIGHTS}
 tile = from_source("tile", choice_source(), tiles)
-transpose = from_source("transpose", transpose_source(), vars(simd))
+# A matrix becomes a strip of COLUMNS columns.
+transpose = from_source(
+    "transpose",
+    transpose_source(
+        "transpose", "target, target_at", f"store(target, target_at + {COLUMNS} * {{i}}, r{{i}})"
+    ),
+    vars(simd),
+)
 
 
 # ---- Panels and packing --------------------------------------------------------------------------
