@@ -51,6 +51,7 @@ def convolution() -> None:
     image, signal_ = leaf(2, 4, 12, 12), leaf(2, 4, 24)
     both_ways(
         F.conv2d(image, leaf(8, 4, 3, 3), leaf(8), padding=1),
+        F.conv2d(leaf(2, 32, 8, 8), leaf(32, 32, 3, 3), padding=1),
         F.conv2d(image, leaf(8, 4, 3, 3), stride=2, padding=1, dilation=2),
         F.conv2d(image, leaf(8, 2, 3, 3), padding=1, groups=2),
         F.conv_transpose2d(image, leaf(4, 8, 4, 4), stride=2, padding=1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygen.kernels import conv, conv_columns, conv_weight
+from tinygen.kernels import conv, conv_columns, conv_weight, jit, winograd, winograd_weight
 
 # (examples, channels, filters, sizes, kernel, stride, padding, dilation, groups)
 CASES = [
@@ -32,11 +32,21 @@ CASES = [
     (4, 6, 4, (3, 4), (4, 2), (1, 1), ((1, 0), (0, 0)), (1, 3), 2),
     (1, 64, 64, (24, 24), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),  # threads share an example
 ]  # fmt: skip
+# The same, of 3 × 3 filters with as many channels as Winograd's algorithm wants.
+LARGER = [
+    (2, 18, 13, (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    (3, 20, 40, (7, 9), (3, 3), (1, 1), ((1, 1), (0, 2)), (1, 1), 1),  # odd sizes
+    (2, 33, 16, (5, 5), (3, 3), (1, 1), ((3, 1), (0, 4)), (1, 1), 1),
+    (37, 17, 24, (4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),  # several images at a time
+    (1, 24, 48, (60, 33), (3, 3), (1, 1), ((0, 0), (1, 1)), (1, 1), 1),  # lines of one image
+    (2, 300, 19, (6, 6), (3, 3), (1, 1), ((2, 2), (1, 1)), (1, 1), 1),  # a deep product
+    (2, 20, 20, (9, 9), (3, 3), (1, 1), ((-1, 2), (0, 0)), (1, 1), 1),  # cut off, not padded
+]  # fmt: skip
 ARGUMENTS = "examples, channels, filters, sizes, taps, stride, padding, dilation, groups"
 ONCE = ((1, 1), ((0, 0), (0, 0)), (1, 1))  # stride, padding, dilation
 
 
-@pytest.mark.parametrize(ARGUMENTS, CASES)
+@pytest.mark.parametrize(ARGUMENTS, CASES + LARGER)
 def test_convolution_equals_reference(
     normal, call, close, double,
     examples, channels, filters, sizes, taps, stride, padding, dilation, groups,
@@ -55,6 +65,16 @@ def test_convolution_equals_reference(
     scale = np.float32(np.abs(right).max())
     found = call(conv_weight.weight_gradient, x, dy, taps, *layout)
     close([dw / scale for dw in found], right / scale, 2e-6)
+
+
+@pytest.mark.parametrize(ARGUMENTS, LARGER)
+def test_winograd_takes_them(
+    examples, channels, filters, sizes, taps, stride, padding, dilation, groups
+):
+    outs = conv_columns.places_of(conv_columns.padded_sizes(sizes, padding), taps, stride, dilation)
+    for fits in (winograd.fits, winograd_weight.fits):
+        assert fits(outs, (filters, channels, *taps), stride, dilation, groups)
+        assert not fits(outs, (filters, channels, *taps), (2, 1), dilation, groups)
 
 
 @pytest.mark.parametrize(ARGUMENTS, CASES[:3])
@@ -100,8 +120,9 @@ def test_convolution_of_any_strides(normal):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("place", [(0, 0), (2, 5), (5, 5)])
-def test_what_is_not_finite_reaches_what_sees_it(normal, bad, stride, place):
-    x, w = normal(2, 2, 6, 6), normal(3, 2, 3, 3)
+@pytest.mark.parametrize("channels", [2, 17])
+def test_what_is_not_finite_reaches_what_sees_it(normal, bad, stride, place, channels):
+    x, w = normal(2, channels, 6, 6), normal(channels + 1, channels, 3, 3)
     layout = ((stride, stride), ((1, 1), (1, 1)), (1, 1), 1)
     y = conv.forward(x, w, None, *layout)
 
@@ -116,6 +137,9 @@ def test_what_is_not_finite_reaches_what_sees_it(normal, bad, stride, place):
     worse[1, 1][place] = bad
     check(conv.forward, worse, w, None, *layout)
     check(conv_weight.weight_gradient, worse, y, (3, 3), *layout)
+    worse = np.array(w)
+    worse[1, 1, 2, 0] = bad
+    check(conv.forward, x, worse, None, *layout)
     y[1, 1][min(place[0], len(y[0, 0]) - 1), min(place[1], len(y[0, 0]) - 1)] = bad
     check(conv.input_gradient, y, w, None, (6, 6), *layout)
     check(conv_weight.weight_gradient, x, y, (3, 3), *layout)
@@ -128,3 +152,17 @@ def test_a_batch_in_parts_gives_the_same_sum(normal, monkeypatch):
     monkeypatch.setattr(conv_weight, "BATCH", 1)
     parts = conv_weight.weight_gradient(x, dy, (3, 3), *ONCE)
     np.testing.assert_allclose(parts, whole, atol=1e-4)
+
+
+@pytest.mark.skipif(not jit.ENABLED, reason="TINYGEN_JIT=0")
+def test_winograd_in_small_blocks_gives_the_same(normal, monkeypatch):
+    x, w, dy = normal(5, 20, 10, 12), normal(18, 20, 3, 3), normal(5, 18, 10, 12)
+    padding = ((1, 1), (1, 1))
+    y, dw = winograd.forward(x, w, None, padding), winograd_weight.weight_gradient(x, dy, padding)
+    winograd.layout.cache_clear()
+    monkeypatch.setattr(winograd, "BLOCK", 1)
+    monkeypatch.setattr(winograd_weight, "BATCH", 1)
+    np.testing.assert_array_equal(winograd.forward(x, w, None, padding), y)
+    parts = winograd_weight.weight_gradient(x, dy, padding)
+    winograd.layout.cache_clear()
+    np.testing.assert_allclose(parts, dw, atol=1e-4)

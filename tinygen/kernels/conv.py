@@ -22,7 +22,8 @@ The gradient for x is a convolution too, of dy with the filters turned round. Wi
 places i, i + stride, ... of x see only the taps i, i + stride, ... of the filters: one `Pass` for
 each i. A forward convolution has one pass. Shapes: x [examples, channels, *sizes]; w [filters,
 channels / groups, *kernel]; y [examples, filters, *places], all float32; up to three sizes. The
-order of additions depends neither on threads nor on the batch.
+order of additions depends neither on threads nor on the batch. Filters of 3 × 3 with many channels
+go to `winograd`, which multiplies less.
 """
 
 import math
@@ -80,11 +81,6 @@ def serve(places: Sizes, *arrays: np.ndarray) -> bool:
     return fitting and all(serves(a) and a.size for a in arrays)
 
 
-def one_tap(kernel_sizes: Sizes, stride: Sizes, padding: Pairs) -> bool:
-    """Whether windows are single places: then x itself is the matrix of windows."""
-    return math.prod(kernel_sizes) == math.prod(stride) == 1 and not any(map(any, padding))
-
-
 def forward(
     x: np.ndarray,
     w: np.ndarray,
@@ -96,10 +92,10 @@ def forward(
 ) -> np.ndarray:
     """y [examples, filters, *places]. padding: zeros (before, behind) each dimension of x; a
     negative number cuts off."""
-    x, padding = cropped(x, padding)
+    x, padding = columns.cropped(x, padding)
     padded_sizes = columns.padded_sizes(x.shape[2:], padding)
     places = columns.places_of(padded_sizes, w.shape[2:], stride, dilation)
-    if one_tap(w.shape[2:], stride, padding) or not serve(places, x, w):
+    if columns.one_tap(w.shape[2:], stride, padding) or not serve(places, x, w):
         return columns.forward(x, w, bias, stride, padding, dilation, groups)
     if winograd.fits(places, w.shape, stride, dilation, groups):
         y = winograd.forward(x, w, bias, padding)
@@ -126,10 +122,10 @@ def input_gradient(
     """dx [examples, channels, *sizes] for the cotangent dy of y; also known as the transposed
     convolution of dy, to which a bias [channels] may be added."""
     ready = serve(dy.shape[2:], dy, w) and math.prod(sizes)
-    if one_tap(w.shape[2:], stride, padding) or not ready:
+    if columns.one_tap(w.shape[2:], stride, padding) or not ready:
         return columns.input_gradient(dy, w, bias, sizes, stride, padding, dilation, groups)
     if winograd.fits(sizes, w.shape, stride, dilation, groups):
-        windows, around = cropped(dy, tuple((2 - a, 2 - b) for a, b in padding))
+        windows, around = columns.cropped(dy, tuple((2 - a, 2 - b) for a, b in padding))
         dx = winograd.forward(windows, w, bias, around, turned=True)
         if dx is not None:
             return dx
@@ -139,13 +135,6 @@ def input_gradient(
     plan = best_plan(input_plan, -(-len(dy) // threads), LAID_OUT, *shapes)
     dx = run(dy, w, bias, plan, groups, channels, threads)
     return dx.reshape(len(dy), channels * groups, *sizes)
-
-
-def cropped(x, padding):
-    """x without what negative padding cuts off, and the padding that is left."""
-    cut = [(min(a, 0), min(b, 0)) for a, b in padding]
-    left = tuple((max(a, 0), max(b, 0)) for a, b in padding)
-    return (columns.padded(x, cut), left) if any(map(any, cut)) else (x, left)
 
 
 def run(x, w, bias, plan: Plan, groups, filters, threads):

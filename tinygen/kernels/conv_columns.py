@@ -84,6 +84,11 @@ def places_of(sizes, kernel, stride, dilation) -> tuple[int, ...]:
     return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in each)
 
 
+def one_tap(kernel_sizes, stride, padding) -> bool:
+    """Whether windows are single places: then x itself is the matrix of windows."""
+    return math.prod(kernel_sizes) == math.prod(stride) == 1 and not any(map(any, padding))
+
+
 def grouped(x: np.ndarray, groups: int) -> np.ndarray:
     """Channels and all that follows as matrices: [N, C, *sizes] -> [N, groups, C / groups, -1]."""
     return x.reshape(len(x), groups, x.shape[1] // groups, math.prod(x.shape[2:]))
@@ -118,6 +123,13 @@ def padded(x: np.ndarray, pairs, value: float = 0) -> np.ndarray:
     out = np.full((*x.shape[:lead], *shape), value, x.dtype)
     out[(..., *place)] = x[(..., *inner)]
     return out
+
+
+def cropped(x, padding):
+    """x without what negative padding cuts off, and the padding that is left."""
+    cut = [(min(a, 0), min(b, 0)) for a, b in padding]
+    left = tuple((max(a, 0), max(b, 0)) for a, b in padding)
+    return (padded(x, cut), left) if any(map(any, cut)) else (x, left)
 
 
 def windows_of(x: np.ndarray, kernel, stride, dilation) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygen.kernels import conv_columns as columns
 from tinygen.kernels import winograd_weight
-from tinygen.kernels.conv import LANES, cropped, one_tap, serve
+from tinygen.kernels.conv import LANES, serve
 from tinygen.kernels.conv_lines import copy, lay_out, not_finite
 from tinygen.kernels.conv_plan import (
     LAID_OUT,
@@ -57,10 +57,10 @@ def weight_gradient(
     groups: int = 1,
 ) -> np.ndarray:
     """dw [filters, channels / groups, *kernel], summed over examples, for the cotangent dy of y."""
-    x, padding = cropped(x, padding)
+    x, padding = columns.cropped(x, padding)
     known = (tuple(kernel_sizes), stride, padding, dilation)
     ready = serve(dy.shape[2:], x, dy) and math.prod(kernel_sizes)
-    if one_tap(kernel_sizes, stride, padding) or not ready:
+    if columns.one_tap(kernel_sizes, stride, padding) or not ready:
         return columns.weight_gradient(x, dy, *known, groups)
     w_shape = (dy.shape[1], x.shape[1] // groups, *kernel_sizes)
     if winograd_weight.fits(dy.shape[2:], w_shape, stride, dilation, groups):

@@ -76,7 +76,10 @@ def transform_filters(w, turned, filters, channels, begin, end, memory, step, sp
     first, next = (spare + 8 * COLUMNS, -COLUMNS) if turned else (spare, COLUMNS)
     for c in range(begin, end):
         for f in range(0, filters, LANES):
-            transpose(w, f * f_step + c * c_step, f_step, filters - f, 9, memory, spare)
+            at = f * f_step + c * c_step
+            for k in range(0, 9, LANES):
+                transpose(w, at + k, f_step, filters - f, min(LANES, 9 - k), memory,
+                          spare + k * COLUMNS)  # fmt: skip
             a = of_filter(load3(memory, first, next))
             b = of_filter(load3(memory, first + 3 * next, next))
             g = of_filter(load3(memory, first + 6 * next, next))
@@ -112,7 +115,9 @@ def filter_gradients(u, step, channels, begin, end, dw, memory, spare):
             store3(memory, spare, of_filter_gradient(for_columns[0]))
             store3(memory, spare + LANES, of_filter_gradient(for_columns[1]))
             store3(memory, spare + 2 * LANES, of_filter_gradient(for_columns[2]))
-            turn(memory, spare, LANES, 9, min(LANES, channels - c), dw, 9 * at, 9)
+            for k in range(0, 9, LANES):
+                turn(memory, spare + k * LANES, LANES, min(LANES, 9 - k), min(LANES, channels - c),
+                     dw, 9 * at + k, 9)  # fmt: skip
 
 
 @kernel
