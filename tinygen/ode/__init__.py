@@ -9,7 +9,8 @@
 The names and conventions are torchdiffeq's. What a solver is made of lies in separate files, to be
 read in this order: tableau (the numbers of a method), problem (what is solved), runge_kutta (one
 step, and the solution within it), controller (how long the next one is), drivers (one step after
-the other), odeint, locate and event (until something happens), adjoint (the other gradient).
+the other), odeint, locate and event (until something happens), adjoint (the other gradient),
+divergence (what densities do along the way).
 """
 
 from .adjoint import odeint_adjoint

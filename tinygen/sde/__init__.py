@@ -15,8 +15,8 @@ own: expressions, traced, programs, runs.
 
 Diffusion models: schedules (how much noise at which time), diffusion (the equations forwards and
 backwards), denoiser (what a network predicts, and what follows from it), samplers (from noise to
-data, by a network or by an exact score), guidance (with something given), likelihood, mixture
-(exact scores).
+data, by a network or by an exact score), adaptive_flow (by steps of a solver's choice), guidance
+(with something given), likelihood, mixture (exact scores).
 """
 
 from .adaptive_flow import AdaptiveProbabilityFlow
