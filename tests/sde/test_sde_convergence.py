@@ -1,5 +1,6 @@
 """Orders of convergence, strong and weak, on the same Brownian paths for all sizes of steps."""
 
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -14,9 +15,14 @@ CELLS = 1024
 
 def path_of(problem: Exact, paths: int, cells: int = CELLS, entropy: int = 7):
     """A path, and its increments and integrals over cells of equal length."""
-    bm = BrownianInterval(0, problem.end, (paths, problem.noise), entropy=entropy, **f64,
-                          dt=problem.end / cells, levy_area_approximation="space-time")  # fmt: skip
-    times = np.linspace(0, problem.end, cells + 1)
+    return path_and_cells(problem.end, (paths, problem.noise), cells, entropy)
+
+
+@functools.cache  # most problems have the same
+def path_and_cells(end: float, shape: tuple[int, int], cells: int, entropy: int):
+    bm = BrownianInterval(0, end, shape, entropy=entropy, **f64,
+                          dt=end / cells, levy_area_approximation="space-time")  # fmt: skip
+    times = np.linspace(0, end, cells + 1)
     found = [bm(a, b, return_U=True) for a, b in pairwise(times)]
     W, U = (np.stack([part.array for part in parts]) for parts in zip(*found))
     return bm, W, U

@@ -128,8 +128,9 @@ def test_the_adjoint_of_reversible_heun_is_exact(noise_type):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["midpoint", "heun"])
-@pytest.mark.parametrize("noise_type", NOISE)
+@pytest.mark.parametrize(("noise_type", "method"),
+                         [("diagonal", "midpoint"), ("scalar", "heun"), ("additive", "midpoint"),
+                          ("general", "heun")])  # fmt: skip
 def test_the_adjoint_agrees_with_backpropagation(noise_type, method):
     """To 1e-5, at steps that are small enough for it."""
     sde = Neural(noise_type, "stratonovich", scale=0.05)
@@ -148,9 +149,9 @@ def test_the_adjoint_of_an_ito_equation(noise_type, method):
     """It converges to the gradient of the steps, as both converge to that of the solution."""
     sde = Neural(noise_type, "ito")
     y0, cotangent = tg.randn(3, 2, **f64).requires_grad_(), tg.randn(3, 3, 2, **f64)
-    bm = path(sde, 3, dt=1 / 256)
+    bm = path(sde, 3, dt=1 / 128)
     differences = []
-    for steps in (16, 256):
+    for steps in (16, 128):
         settings = {"bm": bm, "cotangent": cotangent, "method": method, "dt": 1 / steps}
         through = gradients(sdeint, sde, y0, **settings)
         adjoint = gradients(sdeint_adjoint, sde, y0, **settings)
