@@ -57,6 +57,7 @@ SECTIONS = (
     Section("Layers of image models, forward and backward", "layers"),
     Section("Calls of ops on 16 × 16, one thread", "op_overhead"),
     Section("Paths of a stochastic equation", "sde", "", {"numpy": 0.1, "torch": 0.5, "jax": 0.5}),
+    Section("Sampling with the U-Net of the digits", "sampling", "", {"torch": 0.8}),
     Section("Time against size", "scaling"),
     Section("Peak of memory of training steps", "memory", unit="MB"),
 )  # fmt: skip
