@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tinygen.kernels import optimizers
+from tinygen.kernels import jit, optimizers
 from tinygen.kernels.optimizers import ADAGRAD, ADAM, RMSPROP, SGD, Table
 
 SHAPES = [(3, 5), (), (0, 4), (40_001,), (1,), (16, 16), (2, 3, 7)]
@@ -97,3 +97,9 @@ def test_a_copied_table_has_no_addresses(copied):
     table = Table()
     table.served([[np.ones(5, np.float32)]])
     assert table.arrays and not copied(table).arrays
+
+
+@pytest.mark.skipif(not jit.ENABLED, reason="what kernels need")
+def test_addresses_are_those_that_numpy_tells(normal):
+    arrays = [normal(3, 4), normal(5)[2:], normal(2, 2).T, np.zeros((0, 3), np.float32)]
+    assert optimizers.addresses(arrays).tolist() == [a.ctypes.data for a in arrays]

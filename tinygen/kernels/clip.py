@@ -9,7 +9,7 @@ the sums of the pieces in float64, one after the other: so the norm does not dep
 import numpy as np
 
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, threads_for
-from tinygen.kernels.optimizers import address
+from tinygen.kernels.optimizers import addresses
 
 # pyright: reportPossiblyUnboundVariable=false
 if ENABLED:
@@ -41,8 +41,7 @@ def norm(arrays: list[np.ndarray]) -> np.floating:
     arrays = [plain(a) for a in arrays]
     sizes = np.array([a.size for a in arrays])
     sums = np.empty((-(-sizes // PIECE)).sum())
-    places, threads = np.array([address(a) for a in arrays]), threads_for(sizes.sum(), PARALLEL)
-    sum_squares(places, sizes, sums, threads)
+    sum_squares(addresses(arrays), sizes, sums, threads_for(sizes.sum(), PARALLEL))
     return np.float32(np.sqrt(np.cumsum(sums)[-1])) if sums.size else np.float32(0)
 
 
@@ -53,8 +52,7 @@ def scale(arrays: list[np.ndarray], factor: float) -> None:
             a *= a.dtype.type(factor)
         return
     sizes = np.array([a.size for a in arrays])
-    places, threads = np.array([address(a) for a in arrays]), threads_for(sizes.sum(), PARALLEL)
-    scale_all(places, sizes, factor, threads)
+    scale_all(addresses(arrays), sizes, factor, threads_for(sizes.sum(), PARALLEL))
 
 
 # ---- Kernels -------------------------------------------------------------------------------------

@@ -150,6 +150,12 @@ def max_lanes(builder, x):
     return intrinsic(builder, f"vector.reduce.fmaximum.{V}", f32, x)
 
 
+@operation(types.float32, floats)
+def max_of_numbers(builder, x):
+    """The largest lane where none is NaN, which takes half of the time."""
+    return intrinsic(builder, f"vector.reduce.fmax.{V}", f32, x, fastmath=("nnan", "nsz"))
+
+
 @operation(ints, floats)
 def nearest_int(builder, x):
     """The nearest integers, of two the even one."""
@@ -218,6 +224,12 @@ def store_first(builder, data, offset, x, count):
 def floats_at(builder, address):
     """The memory at an address, as an operand of `load` and `store`."""
     return builder.inttoptr(address, f32.as_pointer())
+
+
+@operation(types.intp, types.intp)
+def integer_at(builder, address):
+    """The 64-bit integer at an address."""
+    return builder.load(builder.inttoptr(address, i64.as_pointer()))
 
 
 @operation(types.void, memory, types.intp)

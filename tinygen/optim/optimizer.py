@@ -98,13 +98,18 @@ class Optimizer(ABC):
         check_gradients(arrays, grads)
         states = [self.state[p] for p in params]
         steps = [self._count(state) for state in states]
-        columns = []
-        for name in self._state_names(group):
+        columns = [self._column(name, states, arrays, group) for name in self._state_names(group)]
+        optimizers.step(self._form, arrays, grads, columns, steps, self._options(group), table)
+
+    def _column(self, name: str, states: list[dict], arrays: list[np.ndarray], group) -> list:
+        """What the states have under this name; made where it is missing, as at the first step."""
+        try:
+            return [state[name].array for state in states]
+        except (KeyError, AttributeError):  # it is missing, or None
             for state, array in zip(states, arrays):
                 if state.get(name) is None:
                     state[name] = Tensor(np.full_like(array, self._start(group)))
-            columns.append([state[name].array for state in states])
-        optimizers.step(self._form, arrays, grads, columns, steps, self._options(group), table)
+        return [state[name].array for state in states]
 
     _form: int  # of kernels/optimizers.py
 
