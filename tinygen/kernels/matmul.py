@@ -14,7 +14,7 @@ import os
 
 import numpy as np
 
-from tinygen.kernels.gemm import SLAB, gemm
+from tinygen.kernels.gemm import NARROW, SLAB, gemm
 from tinygen.kernels.jit import ENABLED, hold_blas, scratch, threads_for
 from tinygen.kernels.write_back import IDENTITY, KEEPS_Z, column_sum, gradient, value_reference
 
@@ -80,7 +80,9 @@ def linear(
     """f(x weight' + bias) [m, n] of x [m, k], weight [n, k] and bias [n], f being one of the forms
     of `write_back`; and what `write_back.gradient` wants to know of it, if `keep`."""
     arrays = (x, weight) if bias is None else (x, weight, bias)
+    narrow = form == IDENTITY and len(weight) <= NARROW and x.size * len(weight) < SMALL
     fused = USE_KERNEL and x.size and weight.size and all(a.dtype is FLOAT32 for a in arrays)
+    fused = fused and not narrow  # 512 × 64 × 2: 5 µs by the BLAS and a sum, 12 by the kernel
     if not fused or (bias is not None and bias.shape != weight.shape[:1]):
         z = matmul(x, weight.T)
         if bias is not None:
