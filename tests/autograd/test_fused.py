@@ -77,7 +77,10 @@ CASES = {
                               for rows, classes, *ignored in [(4, 5), (1, 1), (7, 33, 2, 5),
                                   (3, 2, 0, 1, 2), (0, 3), (65, 1031, 7)]]
                              + [((normal(2, 3), np.array([1, 2])), {"ignore_index": 1}),
-                                ((normal(7, 33), labels(7, 33, 2, 5)), {"label_smoothing": 0.1})],
+                                ((normal(7, 33), labels(7, 33, 2, 5)), {"label_smoothing": 0.1})]
+                             + [((normal(rows, classes), labels(rows, classes, 0), -100, smoothing,
+                                  np.abs(normal(classes))), {})
+                                for rows, classes, smoothing in [(5, 4, 0.0), (7, 33, 0.2)]],
     "normalised_groups": [((normal(*shape), groups, normal(shape[1]), normal(shape[1])), {})
                           for *shape, groups in [(2, 4, 6, 2), (1, 3, 1, 1), (3, 6, 17, 3),
                               (0, 4, 3, 2), (2, 8, 333, 4), (5, 16, 64, 16)]]
@@ -113,7 +116,7 @@ def size(args) -> int:
     return sum(a.size for a in args if isinstance(a, np.ndarray))
 
 
-def tensors(args, dtype, wanted=(0, 1, 2, 3)) -> tuple:
+def tensors(args, dtype, wanted=range(5)) -> tuple:
     """Fresh leaves; floats require grad if their position is wanted."""
     return tuple(
         a if not isinstance(a, np.ndarray)

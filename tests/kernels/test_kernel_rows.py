@@ -74,15 +74,19 @@ def test_rms_norm_without_weight_nan_and_nothing(normal):
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows, classes", SHAPES)
-def test_cross_entropy_equals_reference(normal, call, double, rows, classes, dtype, smoothing):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_equals_reference(
+    normal, call, double, rows, classes, dtype, smoothing, weighted
+):
     logits, dlosses = (5 * normal(rows, classes)).astype(dtype), normal(rows).astype(dtype)
+    weight = np.exp(normal(classes)).astype(dtype) if weighted else None
     targets = np.random.default_rng(1).integers(0, classes, rows)
     targets[rows // 2] = -100
-    losses, lse = call(cross_entropy.forward, logits, targets, -100, smoothing)
-    dlogits = call(cross_entropy.backward, dlosses, logits, targets, lse, -100, smoothing)
-    x, d = double(logits, dlosses)
-    right = cross_entropy.forward_reference(x, targets, -100, smoothing)
-    gradient = cross_entropy.backward_reference(d, x, targets, right[1], -100, smoothing)
+    losses, lse = call(cross_entropy.forward, logits, targets, -100, smoothing, weight)
+    dlogits = call(cross_entropy.backward, dlosses, logits, targets, lse, -100, smoothing, weight)
+    x, d, w = (*double(logits, dlosses), weight if weight is None else double(weight)[0])
+    right = cross_entropy.forward_reference(x, targets, -100, smoothing, w)
+    gradient = cross_entropy.backward_reference(d, x, targets, right[1], -100, smoothing, w)
     assert losses[rows // 2] == 0
     assert (dlogits[0][rows // 2] == 0).all()
     for result, expected in zip((losses, lse, *dlogits), (*right, gradient)):

@@ -137,6 +137,8 @@ row("softmax_cross_entropy", lambda x, t, ignore=-100: np.where(t == ignore, 0,
     -np.log(np_softmax(x, 1))[range(len(t)), t % x.shape[1]]),
     with_(N(3, 4), ints(2, 0, 3)), with_(N(3, 2), ints(1, -100, 0)), with_(N(2, 3), ints(2, 1), 1),
     with_(N(0, 3), np.zeros(0, int)), torch=None)
+row("softmax_cross_entropy", None, with_(N(3, 4), ints(2, 0, 3), -100, 0.0, N(4)),
+    with_(N(3, 2), ints(1, -100, 0), -100, 0.3, N(2)), torch=None)
 
 # ---- Activations ---------------------------------------------------------------------------------
 

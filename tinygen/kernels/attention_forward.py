@@ -35,7 +35,7 @@ if ENABLED:
         broadcast,
         load,
         load_first,
-        max_lanes,
+        max_of_numbers,
         store,
         store_first,
         sum_lanes,
@@ -131,7 +131,7 @@ def online_softmax(memory, s, rows, keys, diagonal, m, l, out, o_at, o_row, colu
             for c in range(0, end, LANES):
                 x = load(memory, row + c)
                 peaks = where(x > peaks, x, peaks)
-            peak = max_lanes(peaks)
+            peak = max_of_numbers(peaks)
             total = broadcast(0.0)
             for c in range(0, end, LANES):
                 p = exp2(load(memory, row + c) - peak)
@@ -139,7 +139,7 @@ def online_softmax(memory, s, rows, keys, diagonal, m, l, out, o_at, o_row, colu
                 total = total + p
             if memory[l + r] != 0.0 and peak != before:
                 shrink = exp2(broadcast(before - peak))
-                memory[l + r] *= max_lanes(shrink)
+                memory[l + r] *= max_of_numbers(shrink)
                 for d in range(0, columns, LANES):
                     o = load_first(out, o_at + r * o_row + d, columns - d)
                     store_first(out, o_at + r * o_row + d, o * shrink, columns - d)

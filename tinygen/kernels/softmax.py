@@ -25,6 +25,7 @@ if ENABLED:
         first,
         load_first,
         max_lanes,
+        max_of_numbers,
         maximum,
         store_first,
         sum_lanes,
@@ -126,6 +127,17 @@ def largest(x, row, columns):
 
 
 @kernel
+def largest_number(x, row, columns):
+    """The same, but without a look at NaN: where the numbers are summed up, it is noticed anyway.
+    A comparison with NaN does not hold."""
+    peaks = broadcast(-math.inf)
+    for c in range(0, columns, LANES):
+        v = load_padded(x, row, c, columns)
+        peaks = where(v > peaks, v, peaks)
+    return max_of_numbers(peaks)
+
+
+@kernel
 def exponentials(x, row, columns, peak):
     """The sum of exp(x - peak) over a row."""
     total = broadcast(0.0)
@@ -139,7 +151,7 @@ def normalise(x, begin, end, log, y):
     columns = x.shape[1]
     for r in range(begin, end):
         row = r * columns
-        peak = largest(x, row, columns)
+        peak = largest_number(x, row, columns)
         total = broadcast(0.0)
         for c in range(0, columns, LANES):
             e = exp(load_padded(x, row, c, columns) - peak)

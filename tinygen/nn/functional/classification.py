@@ -56,15 +56,7 @@ def cross_entropy(
     if target.shape == input.shape:
         return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
     logits, labels, shape = _as_rows("cross_entropy", input, target, ignore_index, weight)
-    if weight is None or not label_smoothing:
-        losses = softmax_cross_entropy(logits, labels, ignore_index, float(label_smoothing))
-        if weight is not None:
-            losses = losses * weight[where(labels == ignore_index, 0, labels)]
-        return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
-    log_probs = log_softmax(logits, -1)
-    evenly = where(labels == ignore_index, 0.0, -(log_probs * weight).mean(-1))
-    losses = _picked(log_probs, labels, weight, ignore_index)
-    losses = (1 - label_smoothing) * losses + label_smoothing * evenly
+    losses = softmax_cross_entropy(logits, labels, ignore_index, float(label_smoothing), weight)
     return _reduced_labels(losses, labels, weight, ignore_index, reduction, shape)
 
 
@@ -100,7 +92,9 @@ def _as_rows(name: str, input: Tensor, target: Tensor, ignore_index: int, weight
         )
     _check_class_weights(name, weight, classes)
     check_labels(name, target.array, classes, ignore_index)
-    rows = input if input.ndim <= 2 else movedim(input, 1, -1)
+    if input.ndim == 2:
+        return input, target, shape
+    rows = input if input.ndim < 2 else movedim(input, 1, -1)
     return rows.reshape(target.array.size, classes), target.reshape(-1), shape
 
 
