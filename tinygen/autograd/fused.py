@@ -103,7 +103,7 @@ class Fused(Primitive):
     def cotangents(self, node: Node, g: Tensor, needed=None):
         args, saved = node.kept
         for name, a in zip(self.arguments, args):
-            if isinstance(a, Tensor):
+            if isinstance(a, Tensor) and a._storage is not None:
                 check_unwritten(f"argument `{name}`", node, a._storage)
         check_unwritten("output", node, node.out_storage)
         parents = iter(node.parents)

@@ -14,13 +14,25 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 Line = tuple[CodeType, int]  # a function's code, and how far in it
 
 
+class Ours(dict):
+    """Whether a file is tinygen's own. Each is looked at once: an op has some ten frames above it,
+    and would otherwise take longer to compare names than to be recorded."""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = own = filename.startswith(PACKAGE)
+        return own
+
+
+ours = Ours()
+
+
 def user_line(depth: int = 2) -> Line | None:
     """The innermost line that is running outside of tinygen, which is `depth` calls from here or
     further: each frame that need not be looked at saves time."""
     frame = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
+        if not ours[code.co_filename]:
             return code, frame.f_lasti
         frame = frame.f_back
     return None

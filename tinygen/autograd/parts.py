@@ -37,7 +37,7 @@ class Part:
 
 
 def part_of(call: Node, position: int, shape) -> Node:
-    return Node(Part(call.op.name, position), [call], (), shape=shape)
+    return Node(Part(call.op.name, position), [call], (), shape=shape, line=call.line)
 
 
 class Several(Primitive):

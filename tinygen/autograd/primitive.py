@@ -227,16 +227,21 @@ class Primitive:
     def cotangents(self, node: Node, g: Any, needed=None):
         """One (parent, cotangent) for every parent, or every one whose id is in `needed`."""
         differentiated = grad_mode.enabled or grad_mode.duals is not None
+        small = self.pointwise and not differentiated and g.array.size < LARGE
         for (vjp, names), kept, parent in zip(node.plan.steps, node.kept, node.parents):
             if needed is not None and id(parent) not in needed:
                 continue
+            arrays = []
             for name, value in zip(names, kept):
-                if isinstance(value, Tensor) and value._storage is not None:
-                    check_unwritten(f"argument `{name}`", node, value._storage)
+                if isinstance(value, Tensor):
+                    if value._storage is not None:
+                        check_unwritten(f"argument `{name}`", node, value._storage)
+                    value = value.array
+                arrays.append(value)
             if "out" in names:
                 check_unwritten("output", node, node.out_storage)
-            if self.pointwise and not differentiated and g.array.size < LARGE:
-                cotangent = on_arrays(vjp, g, kept)
+            if small:
+                cotangent = on_arrays(vjp, g, arrays)
             else:
                 cotangent = vjp(g, *with_output(node, names, kept))
             if cotangent.array.shape != parent.shape:
@@ -244,10 +249,10 @@ class Primitive:
             yield parent, cotangent
 
 
-def on_arrays(vjp, g: Tensor, kept) -> Tensor:
+def on_arrays(vjp, g: Tensor, arrays) -> Tensor:
     """The VJP of a pointwise op is arithmetic, which means the same on arrays as on tensors, and
     takes half the time, if they are small. If nobody differentiates the gradient, it will do."""
-    found = quietly(vjp, g.array, *[v.array if isinstance(v, Tensor) else v for v in kept])
+    found = quietly(vjp, g.array, *arrays)
     if found is g.array:
         return g
     return found if isinstance(found, Tensor) else Tensor(found)

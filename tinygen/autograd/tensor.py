@@ -36,7 +36,9 @@ class Node:
 
     __slots__ = ("hooks", "kept", "line", "number", "op", "out_storage", "parents", "plan", "shape")
 
-    def __init__(self, op, parents, kept, plan: Any = None, shape=(), out_storage=None, depth=4):
+    def __init__(
+        self, op, parents, kept, plan: Any = None, shape=(), out_storage=None, depth=4, line=None
+    ):
         self.op = op
         self.parents = parents  # for each wanted input: its Node, or the leaf Tensor
         self.kept = kept  # the values that the VJPs read; None once backward() has freed them
@@ -45,7 +47,7 @@ class Node:
         self.out_storage = out_storage  # of the output, if the VJPs read the output
         self.hooks: dict | None = None
         self.number = clock()
-        self.line = user_line(depth)  # of an op: beyond __init__, record and __call__
+        self.line = line or user_line(depth)  # of an op: beyond __init__, record and __call__
 
 
 class Storage:
