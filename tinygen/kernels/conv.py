@@ -52,6 +52,7 @@ from tinygen.kernels.conv_plan import (
     input_plan,
     whole,
 )
+from tinygen.kernels.conv_way import serve, way_of
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, scratch, serves, threads_for
 from tinygen.kernels.matmul import PARALLEL
 
@@ -74,13 +75,6 @@ else:
 BLOCK = 1 << 16  # numbers of y that are computed before they are written: 256 KB of the L2 cache
 
 
-def serve(places: Sizes, *arrays: np.ndarray) -> bool:
-    """Whether the kernels here take these arrays: float32, and something in them. (If there is but
-    one place, an ordinary matrix product will do.)"""
-    fitting = len(places) <= 3 and min(places) > 0 and math.prod(places) > 1
-    return fitting and all(serves(a) and a.size for a in arrays)
-
-
 def forward(
     x: np.ndarray,
     w: np.ndarray,
@@ -92,21 +86,21 @@ def forward(
 ) -> np.ndarray:
     """y [examples, filters, *places]. padding: zeros (before, behind) each dimension of x; a
     negative number cuts off."""
-    x, padding = columns.cropped(x, padding)
-    padded_sizes = columns.padded_sizes(x.shape[2:], padding)
-    places = columns.places_of(padded_sizes, w.shape[2:], stride, dilation)
-    if columns.one_tap(w.shape[2:], stride, padding) or not serve(places, x, w):
+    way = way_of(x.shape, w.shape, stride, padding, dilation, groups)
+    if way.cuts:
+        x, padding = columns.cropped(x, padding)
+    if way.kernel == "columns" or not (serves(x) and serves(w)):
         return columns.forward(x, w, bias, stride, padding, dilation, groups)
-    if winograd.fits(places, w.shape, stride, dilation, groups):
+    if way.kernel == "winograd":
         y = winograd.forward(x, w, bias, padding)
         if y is not None:
             return y
     channels, filters = x.shape[1] // groups, len(w) // groups
-    threads = threads_for(len(x) * math.prod(places) * w.size, PARALLEL)
+    threads = threads_for(len(x) * math.prod(way.places) * w.size, PARALLEL)
     shapes = (channels, x.shape[2:], w.shape[2:], stride, padding, dilation)
     plan = best_plan(forward_plan, -(-len(x) // threads), LAID_OUT, *shapes)
     y = run(x, w, bias, plan, groups, filters, threads)
-    return y.reshape(len(x), len(w), *places)
+    return y.reshape(len(x), len(w), *way.places)
 
 
 def input_gradient(

@@ -143,6 +143,8 @@ def windows_of(x: np.ndarray, kernel, stride, dilation) -> np.ndarray:
 
 def columns_of(x: np.ndarray, sizes, stride, padding, dilation, groups) -> np.ndarray:
     """Every window as a column: [N, groups, C / groups · kernel, places]. Here they are copied."""
+    if one_tap(sizes, stride, padding):
+        return grouped(x, groups)
     view = windows_of(padded(x, padding), sizes, stride, dilation)
     rows = x.shape[1] // groups * math.prod(sizes)
     return view.reshape(len(x), groups, rows, math.prod(view.shape[2 + len(sizes) :]))

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinygen.kernels import conv_columns as columns
 from tinygen.kernels import winograd_weight
-from tinygen.kernels.conv import LANES, serve
+from tinygen.kernels.conv import LANES
 from tinygen.kernels.conv_lines import copy, lay_out, not_finite
 from tinygen.kernels.conv_plan import (
     LAID_OUT,
@@ -34,6 +34,7 @@ from tinygen.kernels.conv_plan import (
     forward_plan,
     whole,
 )
+from tinygen.kernels.conv_way import serve
 from tinygen.kernels.jit import ENABLED, kernel, plain, prange, scratch, threads_for
 from tinygen.kernels.matmul import PARALLEL
 

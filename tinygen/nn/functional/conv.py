@@ -7,6 +7,7 @@ input may be missing.
 
 from __future__ import annotations
 
+import functools
 import math
 
 from tinygen.autograd import Tensor
@@ -53,9 +54,9 @@ def conv_of(n: int):
         places.
         """
         x, batched = with_batch(input, n, op)
-        check_filters(x, weight, bias, n, groups, op, weight.shape[:1])
-        layout = layout_of(n, stride, padding, dilation, groups, weight.shape[2:], op)
-        check_fits(layout.padded_sizes(x.shape[2:]), weight.shape[2:], layout.dilation, op)
+        shapes = x.shape, weight.shape, None if bias is None else bias.shape
+        options = (hashable(option) for option in (stride, padding, dilation))
+        layout = layout_for(op, n, *shapes, *options, groups)
         out = convolution(x, weight, bias, layout=layout)
         return out if batched else out.squeeze(0)
 
@@ -87,7 +88,8 @@ def conv_transpose_of(n: int):
         output_padding.
         """
         x, batched = with_batch(input, n, op)
-        check_filters(x, weight, bias, n, groups, op, (weight.shape[1] * groups,), transposed=True)
+        bias_shape = None if bias is None else bias.shape
+        check_filters(op, n, x.shape, weight.shape, bias_shape, groups, transposed=True)
         layout = layout_of(n, stride, padding, dilation, groups, weight.shape[2:], op)
         extra = per_dim(output_padding, n, "output_padding", op)
         check_at_least(0, op, output_padding=extra)
@@ -126,24 +128,42 @@ def with_batch(x: Tensor, n: int, op: str) -> tuple[Tensor, bool]:
     return (x, True) if x.ndim == n + 2 else (x.unsqueeze(0), False)
 
 
-def check_filters(x, weight, bias, n, groups, op, outputs, transposed=False) -> None:
+def hashable(option):
+    return tuple(option) if isinstance(option, list) else option
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def layout_for(
+    op: str, n: int, x_shape, weight_shape, bias_shape, stride, padding, dilation, groups
+) -> Layout:
+    """How the windows lie, if the shapes of x [N, C, *sizes], the filters and the bias fit. It is
+    kept for the next call: a fifth of the time of a small convolution went into such questions."""
+    check_filters(op, n, x_shape, weight_shape, bias_shape, groups)
+    layout = layout_of(n, stride, padding, dilation, groups, weight_shape[2:], op)
+    check_fits(layout.padded_sizes(x_shape[2:]), weight_shape[2:], layout.dilation, op)
+    return layout
+
+
+def check_filters(op, n, x_shape, weight_shape, bias_shape, groups, transposed=False) -> None:
     """Refuse filters that do not fit the channels of x [N, C, *sizes]."""
     if groups < 1:
         raise RuntimeError(f"{op}: groups must be positive, got {groups}")
-    if weight.ndim != n + 2:
-        raise ShapeError(f"{op}: weight must have {n + 2} dimensions, got shape {weight.shape}")
-    if len(weight) % groups:
+    if len(weight_shape) != n + 2:
+        raise ShapeError(f"{op}: weight must have {n + 2} dimensions, got shape {weight_shape}")
+    if weight_shape[0] % groups:
         raise ShapeError(
-            f"{op}: the first size of weight {weight.shape} must be divisible by groups={groups}"
+            f"{op}: the first size of weight {weight_shape} must be divisible by groups={groups}"
         )
-    channels = len(weight) if transposed else weight.shape[1] * groups
-    if x.shape[1] != channels:
+    channels, outputs = weight_shape[1] * groups, weight_shape[0]
+    if transposed:
+        channels, outputs = outputs, channels
+    if x_shape[1] != channels:
         raise ShapeError(
-            f"{op}: with groups={groups}, weight of shape {weight.shape} takes an input of "
-            f"{channels} channels; this one, {x.shape}, has {x.shape[1]} channels"
+            f"{op}: with groups={groups}, weight of shape {weight_shape} takes an input of "
+            f"{channels} channels; this one, {x_shape}, has {x_shape[1]} channels"
         )
-    if bias is not None and bias.shape != outputs:
-        raise ShapeError(f"{op}: bias must have shape {outputs}, got {bias.shape}")
+    if bias_shape not in (None, (outputs,)):
+        raise ShapeError(f"{op}: bias must have shape {(outputs,)}, got {bias_shape}")
 
 
 def layout_of(n, stride, padding, dilation, groups, kernel, op) -> Layout:
