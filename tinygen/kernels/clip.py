@@ -23,7 +23,7 @@ if ENABLED:
     )
 
 PIECE = 16_384
-PARALLEL = 65_536  # elements
+PARALLEL = 131_072  # elements: there the norm takes one thread 30 µs and two 27, scaling 20 and 18
 
 
 def norm_reference(arrays):
@@ -52,7 +52,8 @@ def scale(arrays: list[np.ndarray], factor: float) -> None:
             a *= a.dtype.type(factor)
         return
     sizes = np.array([a.size for a in arrays])
-    scale_all(addresses(arrays), sizes, factor, threads_for(sizes.sum(), PARALLEL))
+    n = int(sizes.sum())
+    scale_all(addresses(arrays), sizes, n, factor, threads_for(n, PARALLEL))
 
 
 # ---- Kernels -------------------------------------------------------------------------------------
@@ -85,9 +86,8 @@ def sum_pieces(places, sizes, sums, begin, end):
             piece += 1
 
 
-@kernel(parallel=True, signature="void(int64[::1], int64[::1], float64, intp)")
-def scale_all(places, sizes, factor, threads):
-    n = sizes.sum()
+@kernel(parallel=True, signature="void(int64[::1], int64[::1], intp, float64, intp)")
+def scale_all(places, sizes, n, factor, threads):
     if threads == 1:
         scale_part(places, sizes, factor, 0, n)
     else:

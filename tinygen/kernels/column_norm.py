@@ -17,7 +17,7 @@ from tinygen.kernels.jit import ENABLED, kernel, plain, prange, serves, threads_
 if ENABLED:
     from tinygen.kernels.simd import LANES, load_first, store_first
 
-PARALLEL = 16_384  # elements from which two threads are faster than one
+PARALLEL = 65_536  # elements: there statistics take one thread 23 µs, and two 22
 
 
 @quietly

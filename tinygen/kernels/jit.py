@@ -123,31 +123,35 @@ def kernel(
     return dispatcher
 
 
-def c_function(signature: str) -> Callable[[Callable], Any]:
+def c_function(signature: str, calls: Collection[Any] = ()) -> Callable[[Callable], Any]:
     """Decorator: compile `function` once, by itself; kernels that call it say so in `calls`.
 
     Numba compiles what a kernel calls anew into every caller, and twice into a parallel one: with
     the matrix tile inside, that would take 20 seconds instead of 4. A C function is called through
     its address instead, and takes pointers (`array.ctypes`) where others take arrays.
+
+    calls: the `c_function`s that it calls itself.
     """
 
     def decorate(function):
         if not ENABLED:
             return function
         symbol = f"{function.__module__}.{function.__qualname__}"
-        c_sources[symbol] = function, signature
+        c_sources[symbol] = function, signature, calls
         return types.ExternalFunction(symbol, numba_type(signature))
 
     return decorate
 
 
-c_sources: dict[str, tuple[Callable, str]] = {}
+c_sources: dict[str, tuple[Callable, str, Collection[Any]]] = {}
 
 
 @functools.cache
 def link(called):
     """Compile a c_function, or load it from the cache, and tell the linker where it is."""
-    function, signature = c_sources[called.symbol]
+    function, signature, calls = c_sources[called.symbol]
+    for other in calls:
+        link(other)
 
     def compile(keep=True):
         return numba.cfunc(numba_type(signature), cache=keep, error_model="numpy")(function)

@@ -37,7 +37,7 @@ if ENABLED:
 
 BLOCKS = 16  # whose words are stored together
 GROUP = 4 * BLOCKS
-PARALLEL = 16_384
+PARALLEL = 16_384  # elements: there normals take one thread 24 µs and two 19, uniforms 14 and 12
 WORDS, UNIFORM, NORMAL, EXPONENTIAL = range(4)
 LEAST_EXPONENTIAL = 2.0**-25  # where u is nearest 1; not 0, for some will take its logarithm
 

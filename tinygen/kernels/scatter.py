@@ -18,7 +18,7 @@ from tinygen.kernels.jit import ENABLED, kernel, plain, prange, threads_for
 
 PARALLEL = 131_072  # elements that are added: there one thread takes 29 µs
 ALL = slice(None)
-PARALLEL_EACH = 32_768  # elements that each have an index
+PARALLEL_EACH = 32_768  # elements that each have an index: at half of them 11 and 12 µs
 
 
 def serve(*arrays: np.ndarray) -> bool:

@@ -32,7 +32,7 @@ if ENABLED:
         where,
     )
 
-PARALLEL = 16_384  # elements from which two threads are faster than one
+PARALLEL = 16_384  # elements: there one thread takes 14 µs, and two 13
 
 
 def forward_reference(x, log):

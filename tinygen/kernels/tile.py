@@ -121,14 +121,26 @@ def transpose_source(name: str, target: str, put: str) -> str:
     return "\n".join(lines)
 
 
+def defined(name: str, source: str, names: Mapping[str, Any]) -> Any:
+    """The function `name` that `source` defines in terms of `names`."""
+    scope = {**names, "__name__": __name__}
+    exec(compile(source, __file__, "exec"), scope)
+    return scope[name]
+
+
 def from_source(name: str, source: str, names: Mapping[str, Any]) -> Any:
-    """The kernel `name` that `source` defines in terms of `names`."""
-    scope = dict(names)
-    exec(source, scope)
-    return kernel(scope[name])
+    """The same as a kernel."""
+    return kernel(defined(name, source, names))
 
 
-tiles = {f"tile{r}": from_source(f"tile{r}", tile_source(r), vars(simd)) for r in HEIGHTS}
+POINTER = "CPointer(float32)"
+MATRIX = f"{POINTER}, intp, intp, intp"
+TILE = f"void({MATRIX}, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, boolean)"
+
+# Each compiled by itself: `multiply` would compile all of them together, a second and a third time.
+tiles = {
+    f"tile{r}": c_function(TILE)(defined(f"tile{r}", tile_source(r), vars(simd))) for r in HEIGHTS
+}
 tile = from_source("tile", choice_source(), tiles)
 # A matrix becomes a strip of COLUMNS columns.
 transpose = from_source(
@@ -142,12 +154,10 @@ transpose = from_source(
 
 # ---- Panels and packing --------------------------------------------------------------------------
 
-POINTER = "CPointer(float32)"
-MATRIX = f"{POINTER}, intp, intp, intp"
-
 
 @c_function(
-    f"void(intp, {MATRIX}, intp, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, boolean)"
+    f"void(intp, {MATRIX}, intp, {POINTER}, intp, intp, {POINTER}, intp, intp, intp, boolean)",
+    calls=tuple(tiles.values()),
 )
 def multiply(rows, a, a_at, a_row, a_col, depth, b, b_at, strip, c, c_at, c_row, width, add):
     """C[rows, width] = A[rows, depth] @ B[depth, width] (+ C if add); B packed, its strips `strip`
