@@ -1,5 +1,7 @@
-"""Which kernel a convolution of some shapes goes to. To find out takes as long as a small one, so it
-is kept for the next call."""
+"""Which kernel a convolution of some shapes goes to.
+
+To find out takes as long as a small one, so it is kept for the next call.
+"""
 
 import functools
 import math
