@@ -25,6 +25,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from ..autograd.grad_mode import no_grad
 from ..autograd.ops.join import stack
 from ..autograd.random import Generator, randn
 from ..autograd.tensor import Tensor
+from .at_numbers import AtNumbers, at
 from .denoiser import Denoiser, coefficients
 from .schedules import NoiseSchedule
 
@@ -95,11 +97,6 @@ def checked_times(schedule, sampler, steps: int, times) -> list[float]:
     return grid
 
 
-def at(t: float) -> Tensor:
-    """A time as schedules want it."""
-    return Tensor(np.array(t, np.float64))
-
-
 # ---- One step ------------------------------------------------------------------------------------
 
 
@@ -121,13 +118,14 @@ class Sampler:
 class Affine(Sampler):
     """A x + B prediction + C z: such a sampler is three numbers a step."""
 
-    def numbers(self, denoiser: Denoiser, t: Tensor, s: Tensor) -> tuple:
-        """A, B, C"""
+    def numbers(self, schedule: Any, given: str, t: Any, s: Any) -> tuple:
+        """A, B, C for a prediction that is `given`, by a schedule at numbers."""
         raise NotImplementedError
 
     def step(self, denoiser: Denoiser, x: Tensor, t: float, s: float, noise: Noise) -> Tensor:
         with np.errstate(all="ignore"):
-            A, B, C = (float(number) for number in self.numbers(denoiser, at(t), at(s)))
+            found = self.numbers(AtNumbers(denoiser.schedule), denoiser.prediction, t, s)
+        A, B, C = (float(number) for number in found)
         if not math.isfinite(A + B + C):
             raise ValueError(
                 f"{type(self).__name__}: under {type(denoiser.schedule).__name__} there is no step "
@@ -148,13 +146,12 @@ class DDIM(Affine):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"DDIM: eta must lie between 0 and 1, not {self.eta}")
 
-    def numbers(self, denoiser: Denoiser, t: Tensor, s: Tensor) -> tuple:
-        schedule, given = denoiser.schedule, denoiser.prediction
+    def numbers(self, schedule: Any, given: str, t: Any, s: Any) -> tuple:
         a, b = coefficients(schedule, t, given, "x0")
         c, d = coefficients(schedule, t, given, "epsilon")
         variance = schedule.posterior(s, t)[2] * self.eta**2
-        alpha, rest = schedule.alpha(s), (schedule.sigma(s) ** 2 - variance).sqrt()
-        return alpha * a + rest * c, alpha * b + rest * d, variance.sqrt()
+        alpha, rest = schedule.alpha(s), np.sqrt(schedule.sigma(s) ** 2 - variance)
+        return alpha * a + rest * c, alpha * b + rest * d, np.sqrt(variance)
 
 
 @dataclass(frozen=True)
@@ -171,13 +168,12 @@ class Ancestral(Affine):
         if self.variance not in ("small", "large"):
             raise ValueError(f'Ancestral: variance is "small" or "large", not {self.variance!r}')
 
-    def numbers(self, denoiser: Denoiser, t: Tensor, s: Tensor) -> tuple:
-        schedule = denoiser.schedule
-        a, b = coefficients(schedule, t, denoiser.prediction, "x0")
+    def numbers(self, schedule: Any, given: str, t: Any, s: Any) -> tuple:
+        a, b = coefficients(schedule, t, given, "x0")
         of_x, of_x0, variance = schedule.posterior(s, t)
         if self.variance == "large":
             _, variance = schedule.transition(s, t)
-        return of_x + of_x0 * a, of_x0 * b, variance.sqrt()
+        return of_x + of_x0 * a, of_x0 * b, np.sqrt(variance)
 
 
 class Euler(Affine):
@@ -185,14 +181,14 @@ class Euler(Affine):
 
     noise_scale: float  # λ
 
-    def numbers(self, denoiser: Denoiser, t: Tensor, s: Tensor) -> tuple:
-        schedule, given, dt = denoiser.schedule, denoiser.prediction, s - t
+    def numbers(self, schedule: Any, given: str, t: Any, s: Any) -> tuple:
+        dt = s - t
         A, B = coefficients(schedule, t, given, "velocity")
         if not self.noise_scale:
             return 1 + A * dt, B * dt, 0.0
         a, b = coefficients(schedule, t, given, "score")
         g = self.noise_scale * schedule.diffusion(t)
-        return 1 + (A - g * g * a / 2) * dt, (B - g * g * b / 2) * dt, g * (-dt).sqrt()
+        return 1 + (A - g * g * a / 2) * dt, (B - g * g * b / 2) * dt, g * np.sqrt(-dt)
 
 
 @dataclass(frozen=True)
@@ -239,12 +235,19 @@ class Heun(Sampler):
 
     def step(self, denoiser: Denoiser, x: Tensor, t: float, s: float, noise: Noise) -> Tensor:
         x, t = self.churned(denoiser.schedule, x, t, noise)
-        alpha, alpha_s = (float(denoiser.schedule.alpha(at(time))) for time in (t, s))
-        size = ratio(denoiser.schedule, s) - ratio(denoiser.schedule, t)
-        epsilon = denoiser.predict("epsilon", x, at(t))
+        schedule = AtNumbers(denoiser.schedule)
+        alpha, alpha_s = (float(schedule.alpha(time)) for time in (t, s))
+        size = ratio(schedule, s) - ratio(schedule, t)
+        epsilon = self.epsilon(denoiser, schedule, x, t)
         euler = alpha_s * (x / alpha + size * epsilon)
-        epsilon = epsilon + denoiser.predict("epsilon", euler, at(s))
+        epsilon = epsilon + self.epsilon(denoiser, schedule, euler, s)
         return alpha_s * (x / alpha + (size / 2) * epsilon)
+
+    def epsilon(self, denoiser: Denoiser, schedule: AtNumbers, x: Tensor, t: Any) -> Tensor:
+        """What the denoiser says about the noise."""
+        a, b = coefficients(schedule, t, denoiser.prediction, "epsilon")
+        prediction = float(b) * denoiser(x, at(t))
+        return float(a) * x + prediction if a else prediction
 
     def churned(self, schedule: NoiseSchedule, x: Tensor, t: float, noise: Noise):
         """x and t with more noise."""
