@@ -8,6 +8,7 @@ import pytest
 import tinygen as tg
 from tinygen import sde
 from tinygen.kernels.jit import ENABLED
+from tinygen.kernels.paths import kernels_of
 from tinygen.sde import BrownianSteps, sdeint, simulate
 from tinygen.sde.expressions import Untraceable, cotangents, expression, variables
 from tinygen.sde.programs import Program
@@ -95,6 +96,21 @@ def test_compiled_code_equals_the_numpy_line(dtype, tolerance):
     np.testing.assert_allclose(run.forward(x, grid)[0], by_numpy[0], rtol=tolerance, atol=tolerance)
     if dtype == np.float64:  # in float32, sin(40 x) tears neighbours apart
         np.testing.assert_allclose(run.forward(x, grid), by_numpy, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.skipif(not ENABLED, reason="about what is compiled")
+def test_no_functions_of_two_equations_have_the_same_name():
+    """Kept on disk, and loaded into one process, they could be taken for one another."""
+
+    def names(number: float) -> set[str]:
+        source = "def {}(x, z, table, n, args):\n    x[0, 0] = {}\n".format
+        sources = source("advance", number), source("pull", number)
+        whole = kernels_of(*sources, np.dtype(np.float64), False).py_func
+        part = whole.__globals__["sweep_unit"].py_func
+        inner = [part.__globals__[name].py_func for name in ("advance", "pull")]
+        return {function.__qualname__ for function in (whole, part, *inner)}
+
+    assert len(names(1.0) | names(2.0)) == 8
 
 
 # ---- Ready processes -----------------------------------------------------------------------------

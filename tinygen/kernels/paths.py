@@ -194,12 +194,15 @@ def kernels_of(
     exec(advance_source + (pull_source or ""), space)
     text = f"{advance_source}{pull_source}{dtype}"
     name = hashlib.sha256(text.encode()).hexdigest()[:16] + "_parallel" * parallel
-    parts = {"advance": kernel(space["advance"])}
+    # By a name of its own, too: on disk, functions of the same name and types may get the same
+    # symbol, and of two such the linker takes the one that it saw first, for both.
+    own = lambda function: kernel(filled_in(space[function], f"{function}_{name}"))
+    parts = {"advance": own("advance")}
     if pull_source is None:
         part = kernel(filled_in(run_part, f"run_part_{name}", **parts))
         whole = filled_in(run, f"run_{name}", run_unit=part)
     else:
-        parts["pull"] = kernel(space["pull"])
+        parts["pull"] = own("pull")
         part = kernel(filled_in(sweep_part, f"sweep_part_{name}", **parts))
         whole = filled_in(sweep, f"sweep_{name}", sweep_unit=part)
     return kernel(whole, parallel=parallel, calls=[draw])
