@@ -16,8 +16,8 @@ def at(t: float) -> Tensor:
 
 
 class AtNumbers(NoiseSchedule):
-    """A schedule at times that are numbers, as numbers: those are a few dozen operations a step,
-    each thirty times as fast as one of tensors. Nothing is computed twice."""
+    """A schedule at times that are numbers, as numbers: a step takes dozens of operations on them,
+    and on tensors each would cost a call of an op. No value is computed twice."""
 
     def __init__(self, schedule: NoiseSchedule):
         self.schedule, self.known = schedule, {}
