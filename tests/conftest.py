@@ -19,3 +19,8 @@ def seeded():
     import tinygen as tg
 
     tg.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests first: several workers finish together only if what takes long is begun early."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
