@@ -846,3 +846,23 @@ def test_module_functions_are_public():
     assert tg.autograd.grad is engine.grad and tg.autograd.backward is engine.backward
     for name in ("gradcheck", "gradgradcheck"):
         assert callable(getattr(tg.autograd, name))
+
+
+def test_a_leaf_takes_a_gradient_without_a_copy_only_if_nobody_else_sees_its_memory(monkeypatch):
+    address = lambda array: array.__array_interface__["data"][0]
+    kept, made = np.ones(6), []
+
+    def gradient(keeps):
+        flat = kept if keeps else np.ones(6)
+        made.append(address(flat))
+        return Tensor(flat.reshape(2, 3))
+
+    op = tg.autograd.primitive.registry["tan"]
+    for keeps in (True, False):
+        monkeypatch.setitem(op.vjps, 0, (lambda g, keeps=keeps: gradient(keeps), ()))
+        monkeypatch.setattr(op, "plans", {})
+        x = tg.zeros(2, 3, dtype=tg.float64).requires_grad_()
+        op(x).sum().backward()
+        x.grad.mul_(0)
+        assert (address(x.grad.array) == made[-1]) == (not keeps)
+    assert (kept == 1).all()

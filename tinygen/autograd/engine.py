@@ -8,6 +8,7 @@ an SDE is 100,000 nodes deep.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -204,10 +205,21 @@ def run_hooks(hooks, g: Tensor) -> Tensor:
 def accumulate(leaf: Tensor, g: Tensor, create_graph: bool, shared: bool) -> None:
     """leaf.grad += g. The grad owns its memory: who scales it in place must change nothing else."""
     if leaf.grad is None:
-        owned = create_graph or not (shared or g.array.base is not None)
+        owned = create_graph or (not shared and owns_memory(g.array))
         leaf.grad = g if owned else Tensor(g.array.copy())
     elif create_graph or g.tangent is not None:
         leaf.grad = leaf.grad + g
     else:
         np.add(leaf.grad.array, g.array, out=leaf.grad.array)
         leaf.grad.storage.note_write("backward")
+
+
+def owns_memory(array: np.ndarray) -> bool:
+    """Whether nobody else can see its memory: it is its own, or that of an array to which nothing
+    else refers, all of it in another shape. Kernels return such ones, and a copy takes as long as
+    they do."""
+    base = array.base
+    if base is None:
+        return True
+    whole = type(base) is np.ndarray and base.base is None and base.nbytes == array.nbytes
+    return whole and sys.getrefcount(base) == 3  # of `array`, of `base`, and of the call
