@@ -13,18 +13,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import latent_diffusion_ring as example
+from mlp_in_torch import Average, MLPDenoiser, to_torch
 
 import tinygen as tg
 from tinygen.models.diffusion import DDPM
 
-WIDTH, LATENT = example.WIDTH, example.LATENT
+LATENT = example.LATENT
 SCHEDULE = example.make_diffusion().schedule
 
 
 def points() -> torch.Tensor:
-    return torch.from_numpy(example.points(example.BATCH).numpy())
+    return to_torch(example.points(example.BATCH))
 
 
 # ---- Networks ------------------------------------------------------------------------------------
@@ -54,58 +56,28 @@ class VAE(nn.Module):
         return (misfit + kl).mean()
 
 
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm, self.time = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.into, self.out = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
-
-    def forward(self, h, time):
-        return h + self.out(F.silu(self.into(self.norm(h)) + self.time(time)))
-
-
-class Denoiser(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.time = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.SiLU())
-        self.first, self.last = nn.Linear(LATENT, WIDTH), nn.Linear(WIDTH, LATENT)
-        self.blocks = nn.ModuleList([Block() for _ in range(example.BLOCKS)])
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x, t):
-        angles = t[:, None] * torch.logspace(0, 3, WIDTH // 2)
-        time = self.time(torch.cat([angles.sin(), angles.cos()], -1))
-        h = self.first(x)
-        for block in self.blocks:
-            h = block(h, time)
-        return self.last(F.silu(h))
-
-
 # ---- Training and measuring ----------------------------------------------------------------------
 
 
 def trained(network: nn.Module, loss) -> nn.Module:
     """The average of the weights over the last steps; the network itself has the last ones."""
-    averaged = copy.deepcopy(network)
+    average = Average(network, copy.deepcopy(network), example.EMA)
     optimizer = torch.optim.Adam(network.parameters(), lr=example.LR)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, example.STEPS)
-    for step in range(example.STEPS):
+    for _ in range(example.STEPS):
         optimizer.zero_grad()
         loss(points()).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         decay.step()
-        with torch.no_grad():
-            for mean, p in zip(averaged.parameters(), network.parameters()):
-                mean.lerp_(p, 1 - example.EMA if step else 1.0)
-    return averaged
+        average.update()
+    return average.averaged
 
 
-def train(seed: int) -> tuple[VAE, Denoiser, torch.Tensor]:
+def train(seed: int) -> tuple[VAE, MLPDenoiser, torch.Tensor]:
     torch.manual_seed(seed)
     tg.manual_seed(seed)  # of the data, which are tinygen's
-    vae, network = VAE(), Denoiser()
+    vae, network = VAE(), MLPDenoiser(LATENT, example.WIDTH, example.BLOCKS)
     trained(vae, vae.loss)
     with torch.no_grad():
         scale = vae.encode(points())[2].std()
@@ -130,12 +102,12 @@ class Called(tg.nn.Module):
         self.call = [network]
 
     def forward(self, x, t):
-        given = (torch.from_numpy(part.numpy().copy()) for part in (x, t))
+        given = (to_torch(part) for part in (x, t))
         return tg.from_numpy(self.call[0](*given).numpy())
 
 
 @torch.no_grad()
-def measure(vae: VAE, network: Denoiser, scale: torch.Tensor) -> dict[str, float]:
+def measure(vae: VAE, network: MLPDenoiser, scale: torch.Tensor) -> dict[str, float]:
     model = DDPM(Called(network), SCHEDULE, example.CHAIN, prediction="v")
     model.steps_trained.fill_(1)
     codes = example.codes_of(lambda shape, **options: scale.item() * model.sample(shape, **options))

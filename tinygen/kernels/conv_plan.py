@@ -54,17 +54,12 @@ class Plan(NamedTuple):
         return int(self.table[PHASE, 1])
 
     @property
-    def segment(self) -> int:
-        """Numbers of a line that belong to one example."""
-        return int(self.table[PHASE, 2])
-
-    @property
     def run(self) -> int:
         """How many places lie from the first to the last one, those at the ends of lines included
         (of the largest pass)."""
-        lines = self.table[LINES]
+        lines, segment = self.table[LINES], self.table[PHASE, 2]
         return max(
-            int(((p[0] - 1) * lines[1] + p[1]) * lines[2] - self.segment + p[2])
+            int(((p[0] - 1) * lines[1] + p[1]) * lines[2] - segment + p[2])
             for p in self.passes[:, PLACES:TARGET]
         )
 

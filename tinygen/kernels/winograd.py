@@ -53,7 +53,7 @@ else:
 
 BLOCK = 1 << 17  # numbers of V and M at a time: 512 KB of the L2 cache
 FEWEST = 12  # channels, and filters, from which vectors of them are busy
-WANTED = 0.7  # the share of windows' outputs that must belong to y: not of 3 × 3, but of 5 × 5
+WANTED = 0.7  # the share of windows' outputs that must belong to y: of 7 × 7, but not of 5 × 5
 
 
 def fits(outs: Sizes, w_shape: Sizes, stride: Sizes, dilation: Sizes, groups: int) -> bool:
